@@ -1,0 +1,77 @@
+"""Plain-torch specification of gaussian_log_likelihood, and its backward as differentiable torch code."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, leading_view, sum_event
+
+LOG_TWO_PI = math.log(2.0 * math.pi)
+
+
+def _inputs(mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | None):
+    dtype = accumulation_dtype(mean.dtype)
+    mean, target = mean.to(dtype), target.to(dtype)
+    logvar = None if logvar is None else expand_rows(logvar.to(dtype), mean.shape)
+    if mask is not None:
+        mask = expand_rows(mask, mean.shape)
+        # Masked positions leave the computation here, so a NaN there reaches neither values nor gradients.
+        mean, target = torch.where(mask, mean, 0.0), torch.where(mask, target, 0.0)
+        logvar = None if logvar is None else torch.where(mask, logvar, 0.0)
+    return mean, target, logvar, mask
+
+
+def _inverse_std(logvar: Tensor) -> Tensor:
+    """exp(-logvar / 2), kept finite and positive so that 0 * inf and inf * 0 never arise from finite input."""
+    info = torch.finfo(logvar.dtype)
+    return torch.exp(-0.5 * logvar).clamp(info.tiny, info.max)
+
+
+def gaussian_log_likelihood(
+    mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | None, elementwise: bool
+) -> Tensor:
+    """log N(target; mean, exp(logvar)), equation 13.18 (13.28 for unit variance, with its constant)."""
+    leading = mean.dim() - target.dim() + 1
+    mean, target, logvar, mask = _inputs(mean, target, logvar, mask)
+    offset = target - mean
+    if logvar is None:
+        value = -0.5 * (offset.square() + LOG_TWO_PI)
+    else:
+        value = -0.5 * ((offset * _inverse_std(logvar)).square() + (logvar + LOG_TWO_PI))
+    if mask is not None:
+        value = torch.where(mask, value, 0.0)
+    return value if elementwise else sum_event(value, leading)
+
+
+def gaussian_log_likelihood_backward(
+    grad: Tensor,
+    mean: Tensor,
+    target: Tensor,
+    logvar: Tensor | None,
+    mask: Tensor | None,
+    elementwise: bool,
+    need_mean: bool,
+    need_target: bool,
+    need_logvar: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """d/d mean = offset / variance; d/d target = -offset / variance; d/d logvar = (offset^2 / variance - 1) / 2."""
+    leading = mean.dim() - target.dim() + 1
+    wide_mean, wide_target, wide_logvar, mask = _inputs(mean, target, logvar, mask)
+    grad = grad if elementwise else leading_view(grad, mean)
+    if mask is not None:
+        grad = torch.where(mask, grad, 0.0)
+    inverse_std = 1.0 if wide_logvar is None else _inverse_std(wide_logvar)
+    scaled = (wide_target - wide_mean) * inverse_std
+    grad_mean = grad_target = grad_logvar = mean.new_empty(0)
+    if need_mean:
+        grad_mean = (grad * (scaled * inverse_std)).to(mean.dtype)
+    if need_target:
+        grad_target = -grad * (scaled * inverse_std)
+    if need_logvar:
+        assert logvar is not None
+        grad_logvar = 0.5 * grad * (scaled.square() - 1.0)
+        grad_logvar = sum_event(grad_logvar, leading) if logvar.numel() == 1 else grad_logvar.to(logvar.dtype)
+    return grad_mean, grad_target, grad_logvar

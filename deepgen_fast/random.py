@@ -1,0 +1,94 @@
+"""Seeds and counter-based noise: the reference of the Philox4x32-10 stream that every backend reproduces.
+
+The noise of column j of example b in sample m is a pure function of (seed, b, j, m). It does not depend on
+backend, instruction set, thread count, batch size or number of samples.
+
+Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; Box and Muller 1958.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_ROUND_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
+_MASK32 = 0xFFFFFFFF
+
+
+def draw_seed(device: torch.device | str = "cpu", generator: torch.Generator | None = None) -> Tensor:
+    """Draw a 63-bit seed from torch's generator, so that ``torch.manual_seed`` decides the noise.
+
+    Args:
+        device: where the seed is needed; kernels read it from this device's memory (no synchronisation).
+        generator: drawn from in place of the device's default generator.
+
+    Returns:
+        int64 tensor of shape ``[]``.
+    """
+    return torch.empty((), dtype=torch.int64, device=device).random_(generator=generator)
+
+
+def _multiply_high_low(multiplier: int, word: Tensor) -> tuple[Tensor, Tensor]:
+    # The product of two 32-bit words wraps in int64; its bits are right, so shift and mask recover both halves.
+    product = word * multiplier
+    return (product >> 32) & _MASK32, product & _MASK32
+
+
+def philox_words(seed: Tensor, counter: Sequence[Tensor]) -> list[Tensor]:
+    """Four 32-bit output words of Philox4x32-10.
+
+    Args:
+        seed: int64 tensor, its low and high 32 bits are the key.
+        counter: four int64 tensors of one shape (or broadcastable), each holding an unsigned 32-bit word.
+
+    Returns:
+        Four int64 tensors holding unsigned 32-bit words.
+    """
+    word0, word1, word2, word3 = counter
+    key0, key1 = seed & _MASK32, (seed >> 32) & _MASK32
+    for _ in range(10):
+        high0, low0 = _multiply_high_low(_ROUND_MULTIPLIERS[0], word0)
+        high1, low1 = _multiply_high_low(_ROUND_MULTIPLIERS[1], word2)
+        word0, word1, word2, word3 = high1 ^ word1 ^ key0, low1, high0 ^ word3 ^ key1, low0
+        key0, key1 = (key0 + _KEY_INCREMENTS[0]) & _MASK32, (key1 + _KEY_INCREMENTS[1]) & _MASK32
+    return [word0, word1, word2, word3]
+
+
+def _box_muller(radius_word: Tensor, angle_word: Tensor) -> tuple[Tensor, Tensor]:
+    def uniform(word: Tensor) -> Tensor:
+        # u = x 2^-32 + 2^-33 with the two float32 roundings a kernel makes, exact in float64 before the last one.
+        return (word.to(torch.float32).double() * 2.0**-32 + 2.0**-33).float().double()
+
+    radius = torch.sqrt(-2.0 * torch.log(uniform(radius_word)))
+    angle = (2.0 * math.pi) * uniform(angle_word)
+    return (radius * torch.cos(angle)).float(), (radius * torch.sin(angle)).float()
+
+
+def philox_normal(seed: Tensor, size: Sequence[int], samples: bool = False) -> Tensor:
+    """Standard normal noise in float32, the reference of what the kernels generate in registers.
+
+    Args:
+        seed: int64 tensor of shape ``[]``, see :func:`draw_seed`.
+        size: ``[batch, *event]``, or ``[samples, batch, *event]`` when ``samples`` is true.
+        samples: whether the first dimension counts samples.
+
+    Returns:
+        float32 tensor of shape ``size`` on the seed's device.
+    """
+    count = size[0] if samples else 1
+    batch, event = (size[1], size[2:]) if samples else (size[0], size[1:])
+    columns = math.prod(event)
+    groups = (columns + 3) // 4
+    device = seed.device
+    sample = torch.arange(count, device=device).view(count, 1, 1)
+    example = torch.arange(batch, device=device).view(1, batch, 1)
+    group = torch.arange(groups, device=device).view(1, 1, groups)
+    words = philox_words(seed, torch.broadcast_tensors(group, example & _MASK32, example >> 32, sample))
+    first, second = _box_muller(words[0], words[1])
+    third, fourth = _box_muller(words[2], words[3])
+    noise = torch.stack((first, second, third, fourth), dim=-1).view(count, batch, groups * 4)
+    return noise[..., :columns].reshape(tuple(size))
