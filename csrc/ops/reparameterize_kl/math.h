@@ -1,0 +1,96 @@
+// Reparameterization z = mean + sigma * noise (13.27) and the KL divergence of two diagonal Gaussians (13.25, 13.26).
+#pragma once
+
+#include "../../common/scalar_math.h"
+
+namespace dgf {
+
+enum ScaleKind { kLogVariance = 0, kStandardDeviation = 1, kPreSoftplus = 2 };
+
+// What one element of the scale tensor gives; kind is a compile-time choice.
+template <class V>
+struct Scale {
+  V std, variance, logvar;
+};
+
+template <class V>
+DGF_HOST_DEVICE V softplus(V x) {
+  return positive_part(x) + log1p_unit(exp(-absolute(x)));
+}
+
+template <class V>
+DGF_HOST_DEVICE V sigmoid(V x) {
+  const V decay = exp(-absolute(x));
+  const V inverse = V(1) / (decay + V(1));
+  return select(x < V(0), decay * inverse, inverse);
+}
+
+// log softplus(x): x itself where softplus(x) = exp(x) to working precision, so it is finite for every finite x.
+template <class V>
+DGF_HOST_DEVICE V log_softplus(V x, V softplus_x) {
+  return select(x < V(-20.0f), fma(exp(x), V(-0.5f), x), log(softplus_x));
+}
+
+template <int kind, class V>
+DGF_HOST_DEVICE V standard_deviation(V scale) {
+  if constexpr (kind == kLogVariance) return exp(scale * V(0.5f));
+  if constexpr (kind == kPreSoftplus) return softplus(scale);
+  return scale;
+}
+
+template <int kind, class V>
+DGF_HOST_DEVICE Scale<V> expand_scale(V scale) {
+  const V std = standard_deviation<kind>(scale);
+  if constexpr (kind == kLogVariance) return {std, exp(scale), scale};
+  if constexpr (kind == kPreSoftplus) return {std, std * std, log_softplus(scale, std) * V(2.0f)};
+  return {std, std * std, log(std) * V(2.0f)};
+}
+
+// mean + std * noise; a zero draw stays at the mean even where std overflowed (finite input never gives NaN).
+template <class V>
+DGF_HOST_DEVICE V reparameterize(V mean, V std, V scale, V noise) {
+  const V infinity(std::numeric_limits<float>::infinity());
+  const auto overflowed_zero = both(both(noise == V(0), std == infinity), scale < infinity);
+  return fma(select(overflowed_zero, V(0), std), noise, mean);
+}
+
+// KL against N(0, 1): (sigma^2 - 1 - log sigma^2 + mean^2) / 2.
+template <class V>
+DGF_HOST_DEVICE V kl_standard(V mean, const Scale<V>& q) {
+  return fma(mean, mean, q.variance - V(1) - q.logvar) * V(0.5f);
+}
+
+// KL against N(prior_mean, exp(prior_logvar)): (ratio - 1 - log ratio + ((mean - prior_mean) / prior_sigma)^2) / 2.
+template <class V>
+DGF_HOST_DEVICE V kl_prior(V mean, V logvar, V prior_mean, V prior_logvar) {
+  const V scaled = (mean - prior_mean) * exp_finite(prior_logvar * V(-0.5f));
+  const V log_ratio = logvar - prior_logvar;
+  return fma(scaled, scaled, exp(log_ratio) - V(1) - log_ratio) * V(0.5f);
+}
+
+// d std / d scale.
+template <int kind, class V>
+DGF_HOST_DEVICE V std_slope(V scale) {
+  if constexpr (kind == kLogVariance) return exp_finite(scale * V(0.5f)) * V(0.5f);
+  if constexpr (kind == kPreSoftplus) return sigmoid(scale);
+  return V(1);
+}
+
+// d KL / d scale against a prior of log-variance prior_logvar (0 for the standard normal).
+template <int kind, class V>
+DGF_HOST_DEVICE V kl_scale_slope(V scale, V prior_logvar) {
+  if constexpr (kind == kLogVariance) return (exp_finite(scale - prior_logvar) - V(1)) * V(0.5f);
+  const V precision = exp_finite(-prior_logvar);
+  if constexpr (kind == kStandardDeviation) return fma(scale, precision, V(-1) / scale);
+  const V std = softplus(scale), slope = sigmoid(scale);
+  return fma(std * precision, slope, -select(scale < V(-20.0f), V(1), slope / std));
+}
+
+// d KL / d prior_logvar.
+template <class V>
+DGF_HOST_DEVICE V kl_prior_logvar_slope(V mean, V logvar, V prior_mean, V prior_logvar) {
+  const V scaled = (mean - prior_mean) * exp_finite(prior_logvar * V(-0.5f));
+  return (V(1) - exp_finite(logvar - prior_logvar) - scaled * scaled) * V(0.5f);
+}
+
+}  // namespace dgf
