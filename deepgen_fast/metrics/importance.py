@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from deepgen_fast.metrics.evaluation import check_positive, device_of, evaluation_mode
 from deepgen_fast.ops.reparameterize_kl import reparameterize_kl
-from deepgen_fast.random import draw_seed, philox_normal
+from deepgen_fast.ops.reparameterize_kl.reference import LOGVAR, PRE_SOFTPLUS, STD, log_variance
+
+_SCALE_KINDS = {"logvar": LOGVAR, "std": STD, "pre_softplus": PRE_SOFTPLUS}
 
 
 def importance_weighted_log_likelihood(
@@ -98,15 +99,9 @@ def _estimate(
     generator: torch.Generator,
 ) -> Tensor:
     """Estimates `[g]` of a group of examples, x `[g, *event]`, mean and scale `[g, latent_dim]`."""
-    # One seed an example, samples as rows: so neither the group nor the chunk enters the noise.
-    noise = torch.stack(
-        [
-            philox_normal(draw_seed(generator, mean.device), (num_samples, mean.shape[1]), samples=False)
-            for _ in range(x.shape[0])
-        ],
-        dim=1,
-    ).to(mean.dtype)
-    log_std = log_standard_deviation(**{name: value.double() for name, value in scale.items()})
+    noise = torch.stack([_standard_normal(mean[0], num_samples, generator) for _ in range(x.shape[0])], dim=1)
+    ((form, value),) = scale.items()
+    log_std = 0.5 * log_variance(value.double(), _SCALE_KINDS[form])
     total = torch.full((x.shape[0],), -math.inf, dtype=torch.float64, device=mean.device)
     for eps in noise.split(max(1, chunk_size // x.shape[0])):
         z, _ = reparameterize_kl(mean, **scale, num_samples=eps.shape[0], noise=eps)
@@ -118,14 +113,11 @@ def _estimate(
     return total - math.log(num_samples)
 
 
-def log_standard_deviation(
-    *, logvar: Tensor | None = None, std: Tensor | None = None, pre_softplus: Tensor | None = None
-) -> Tensor:
-    """log of the posterior's standard deviation from whichever form the encoder gives."""
-    if logvar is not None:
-        return 0.5 * logvar
-    if std is not None:
-        return std.log()
-    if pre_softplus is not None:
-        return F.softplus(pre_softplus).log()
-    raise ValueError("log_standard_deviation: expected one of logvar, std, pre_softplus, got none")
+def _standard_normal(like: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+    """Noise `[num_samples, latent_dim]` of one example, the op's own kernel at mean 0 and std 1.
+
+    One draw an example, samples as rows: so neither the group nor the chunk enters the noise.
+    """
+    zeros = torch.zeros_like(like).expand(num_samples, -1)
+    noise, _ = reparameterize_kl(zeros, std=torch.ones_like(like).expand(num_samples, -1), generator=generator)
+    return noise
