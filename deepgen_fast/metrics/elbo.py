@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from deepgen_fast.metrics.evaluation import Examples, batches_of, check_positive, device_of, evaluation_mode
+from deepgen_fast.models.vae import VAE
 
 
 class ElboEvaluation(NamedTuple):
     """Averages over the data, in nats an example: elbo = log_likelihood - kl.
 
-    log_likelihood is the reconstruction term E_q[log p(x|z)]; standard_error is that of elbo as an estimate of the
-    mean over the population (the spread between examples, divided by sqrt(num_examples)).
+    log_likelihood is the reconstruction term E_q[log p(x|z)]; standard_error is that of elbo as an estimate
+    of the mean over the population (the spread between examples, divided by sqrt(num_examples)).
     """
 
     elbo: float
@@ -25,22 +25,23 @@ class ElboEvaluation(NamedTuple):
 
 
 def evaluate_elbo(
-    model: nn.Module, x: Examples, *, batch_size: int = 512, num_samples: int = 1, seed: int = 0
+    model: VAE, x: Examples, *, batch_size: int = 512, num_samples: int = 1, seed: int = 0
 ) -> ElboEvaluation:
     """Mean ELBO of x under a VAE, split into reconstruction and KL (equations 13.21 to 13.24).
 
     Args:
         model: a VAE; evaluated in eval mode without gradients, and left in the mode it was in.
         x: `[N, *event]`, or an iterable of batches such as a DataLoader.
-        batch_size: examples a forward pass, for a tensor x. Bounds the memory; 512 keeps matrix products efficient.
-        num_samples: samples M of z an example (13.23). One is unbiased, and over a test set precise enough: its noise
-            averages out over the examples.
-        seed: decides the noise; the same seed, data and batch_size give the same value. The global random state is
-            neither read nor changed.
+        batch_size: examples a forward pass, for a tensor x. Bounds the memory; 512 keeps matrix products
+            efficient.
+        num_samples: samples M of z an example (13.23). One is unbiased, and over a test set precise enough:
+            its noise averages out over the examples.
+        seed: decides the noise; the same seed, data and batch_size give the same value. The global random
+            state is neither read nor changed.
 
     Returns:
-        Averages in nats an example, accumulated in float64. beta and free bits do not enter: this is the bound on
-        log p(x), comparable between models however they were trained.
+        Averages in nats an example, accumulated in float64. beta and free bits do not enter: this is the
+        bound on log p(x), comparable between models however they were trained.
 
     Raises:
         ValueError: x holds no example, or batch_size or num_samples is below 1.

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-#: A tensor `[N, *event]`, or an iterable of batches (a DataLoader): tensors, or tuples whose first item is one.
+#: A tensor `[N, *event]`, or an iterable of batches (a DataLoader): tensors, or tuples whose first item is
+#: one.
 Examples: TypeAlias = Tensor | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
 
 
@@ -36,7 +37,8 @@ def device_of(model: nn.Module) -> torch.device:
 def batches_of(x: Examples, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """Yield batches `[b, *event]` of x on the device, in order.
 
-    A tensor is cut into slices of batch_size (views, no copy on the same device); an iterable keeps its own batches.
+    A tensor is cut into slices of batch_size (views, no copy on the same device); an iterable keeps its own
+    batches.
     """
     if isinstance(x, Tensor):
         if x.dim() < 2 or x.shape[0] == 0:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+import deepgen_fast as dgf
 from deepgen_fast.metrics.evaluation import check_positive, device_of, evaluation_mode
-from deepgen_fast.ops.reparameterize_kl import reparameterize_kl
-from deepgen_fast.ops.reparameterize_kl.reference import LOGVAR, PRE_SOFTPLUS, STD, log_variance
-
-_SCALE_KINDS = {"logvar": LOGVAR, "std": STD, "pre_softplus": PRE_SOFTPLUS}
+from deepgen_fast.models.vae import VAE, Posterior
 
 
 def importance_weighted_log_likelihood(
-    model: nn.Module,
+    model: VAE,
     x: Tensor,
     num_samples: int = 5000,
     *,
@@ -28,23 +25,27 @@ def importance_weighted_log_likelihood(
 ) -> Tensor:
     """Estimate log p(x) = log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x), of every example.
 
-    In expectation a lower bound on log p(x) that rises with num_samples towards it, and never below the ELBO
-    (num_samples=1 in expectation); exact for any number of samples where q(z|x) is the true posterior.
+    In expectation a lower bound on log p(x) that rises with num_samples towards it, and never below the
+    ELBO (num_samples=1 in expectation); exact for any number of samples where q(z|x) is the true posterior.
 
     Memory: the decoder sees at most chunk_size rows at a time, so the largest tensors have
-    `chunk_size * width` elements, width the decoder's widest layer (784 pixels and the default of 2,500: 8 MB a
-    tensor in float32), whatever num_samples and the number of examples. Beside these stand the noise,
-    `max(num_samples, chunk_size) * latent_dim` elements, the posteriors, `2 * N * latent_dim`, and the result.
+    `chunk_size * width` elements, width the decoder's widest layer (784 pixels and the default of 2,500: 8
+    MB a tensor in float32), whatever num_samples and the number of examples. Beside these stand the noise,
+    `max(num_samples, chunk_size) * latent_dim` elements, the posteriors, `2 * N * latent_dim`, and the
+    result.
 
-    Precision: decoder and noise run in the model's dtype; log-weights and their running log-sum-exp in float64.
-    log q(z|x) comes from the noise that made z, not from z - mean, which would lose digits where |mean| >> std.
+    Precision: decoder and noise run in the model's dtype; log-weights and their running log-sum-exp in
+    float64. log q(z|x) comes from the noise that made z, not from z - mean, which would lose digits where
+    |mean| >> std.
 
     Args:
-        model: a VAE with prior N(0, I); evaluated in eval mode without gradients, and left in the mode it was in.
+        model: a VAE with prior N(0, I); evaluated in eval mode without gradients, and left in the mode it
+            was in.
         x: `[N, *event]`.
         num_samples: samples K an example; 5,000 is the literature's habit.
-        chunk_size: rows a decoder pass. It decides memory and speed; the result depends on it by rounding alone,
-            because the noise of an example depends on nothing but the seed, the example's index and the sample.
+        chunk_size: rows a decoder pass. It decides memory and speed; the result depends on it by rounding
+            alone, because the noise of an example depends on nothing but the seed, the example's index and
+            the sample.
         encoder_batch_size: examples an encoder pass.
         seed: decides the noise. The global random state is neither read nor changed.
         progress: called with (examples finished, N) as the work advances.
@@ -72,17 +73,8 @@ def importance_weighted_log_likelihood(
             posterior = model.encode(batch)
             for first in range(0, batch.shape[0], group_size):
                 group = slice(first, first + group_size)
-                estimates.append(
-                    _estimate(
-                        model,
-                        batch[group],
-                        posterior.mean[group],
-                        {name: scale[group] for name, scale in posterior.kwargs().items()},
-                        num_samples,
-                        chunk_size,
-                        generator,
-                    )
-                )
+                part = Posterior(posterior.mean[group], posterior.scale[group], posterior.form)
+                estimates.append(_estimate(model, batch[group], part, num_samples, chunk_size, generator))
                 finished += len(estimates[-1])
                 if progress is not None:
                     progress(finished, x.shape[0])
@@ -90,21 +82,20 @@ def importance_weighted_log_likelihood(
 
 
 def _estimate(
-    model: Any,
+    model: VAE,
     x: Tensor,
-    mean: Tensor,
-    scale: dict[str, Tensor],
+    posterior: Posterior,
     num_samples: int,
     chunk_size: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Estimates `[g]` of a group of examples, x `[g, *event]`, mean and scale `[g, latent_dim]`."""
+    """Estimates `[g]` of a group of examples, x `[g, *event]`, posterior `[g, latent_dim]`."""
+    mean, scale, form = posterior
     noise = torch.stack([_standard_normal(mean[0], num_samples, generator) for _ in range(x.shape[0])], dim=1)
-    ((form, value),) = scale.items()
-    log_std = 0.5 * log_variance(value.double(), _SCALE_KINDS[form])
+    log_std = 0.5 * Posterior(mean.double(), scale.double(), form).log_variance()
     total = torch.full((x.shape[0],), -math.inf, dtype=torch.float64, device=mean.device)
     for eps in noise.split(max(1, chunk_size // x.shape[0])):
-        z, _ = reparameterize_kl(mean, **scale, num_samples=eps.shape[0], noise=eps)
+        z, _ = dgf.reparameterize_kl(mean, **{form: scale}, num_samples=eps.shape[0], noise=eps)
         log_likelihood = model.likelihood.log_likelihood(model.decode(z), x, reduction="sample")
         # log p(z) - log q(z|x), summed over the latents: the two log(2 pi) cancel.
         log_ratio = 0.5 * (eps.double().square() - z.double().square()) + log_std
@@ -119,5 +110,7 @@ def _standard_normal(like: Tensor, num_samples: int, generator: torch.Generator)
     One draw an example, samples as rows: so neither the group nor the chunk enters the noise.
     """
     zeros = torch.zeros_like(like).expand(num_samples, -1)
-    noise, _ = reparameterize_kl(zeros, std=torch.ones_like(like).expand(num_samples, -1), generator=generator)
+    noise, _ = dgf.reparameterize_kl(
+        zeros, std=torch.ones_like(like).expand(num_samples, -1), generator=generator
+    )
     return noise

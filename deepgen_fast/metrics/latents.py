@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepgen_fast.metrics.evaluation import Examples, batches_of, check_positive, device_of, evaluation_mode
+from deepgen_fast.models.vae import VAE
 
 
-def latent_means(model: nn.Module, x: Examples, *, batch_size: int = 512) -> Tensor:
+def latent_means(model: VAE, x: Examples, *, batch_size: int = 512) -> Tensor:
     """E[z|x] `[N, latent_dim]` of every example, on the model's device: the points of Figure 13.5 (a).
 
     Args:
@@ -31,13 +32,12 @@ class ActiveUnits(NamedTuple):
     threshold: float
 
 
-def active_units(
-    model: nn.Module, x: Examples, *, threshold: float = 0.01, batch_size: int = 512
-) -> ActiveUnits:
+def active_units(model: VAE, x: Examples, *, threshold: float = 0.01, batch_size: int = 512) -> ActiveUnits:
     """Latent units whose posterior mean moves with x: Var_x(E[z_j|x]) > threshold.
 
-    Equation 6 of Burda, Grosse and Salakhutdinov 2016. A unit that the decoder ignores collapses to the prior and
-    has variance 0; used units lie near 1, so the count hardly depends on the threshold: 0.01 is theirs.
+    Equation 6 of Burda, Grosse and Salakhutdinov 2016. A unit that the decoder ignores collapses to the
+    prior and has variance 0; used units lie near 1, so the count hardly depends on the threshold: 0.01 is
+    theirs.
 
     Args:
         model: a VAE; evaluated in eval mode without gradients, and left in the mode it was in.
