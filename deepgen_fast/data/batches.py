@@ -1,0 +1,168 @@
+"""Batches of examples: by tensor indexing where the data is in memory, through a DataLoader where not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from deepgen_fast.data.checks import DataError
+
+
+class Batches(Protocol):
+    """An epoch's batches; ``epoch`` can begin in the middle, for resuming."""
+
+    batch_size: int
+    num_examples: int
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, start: int = 0) -> Iterator[Tensor]: ...
+
+
+def _check_sizes(count: int, batch_size: int, drop_last: bool) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    if count == 0:
+        raise DataError("no examples to make batches of")
+    if drop_last and count < batch_size:
+        raise DataError(f"drop_last leaves no batch: {count} examples are fewer than batch_size {batch_size}")
+
+
+def _count_batches(count: int, batch_size: int, drop_last: bool) -> int:
+    return count // batch_size if drop_last else -(-count // batch_size)
+
+
+class InMemoryBatches:
+    """Batches of a tensor, one ``index_select`` each: no per-example Python, no worker processes.
+
+    Replaces ``DataLoader(TensorDataset(tensor), batch_size, shuffle=True)``.
+
+    Args:
+        tensor: ``[N, *event]``. Batches have its dtype and device, except that uint8 pixels come as float32
+            divided by 255: bytes take a quarter of the memory and are turned into numbers a batch at a time.
+        batch_size: examples a batch.
+        shuffle: whether every epoch takes the examples in a new order, drawn from ``generator``.
+        generator: on the CPU; torch's default generator when None.
+        drop_last: whether to leave out a last, smaller batch. Off by default: no example is wasted.
+
+    Raises:
+        ValueError: for a batch size below 1.
+        DataError: when there is no batch to make.
+    """
+
+    def __init__(
+        self,
+        tensor: Tensor,
+        batch_size: int,
+        shuffle: bool = True,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+    ) -> None:
+        if tensor.dim() < 2:
+            raise ValueError(f"tensor: expected shape [N, *event], got {list(tensor.shape)}")
+        _check_sizes(len(tensor), batch_size, drop_last)
+        self.tensor = tensor
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.generator = generator
+        self.drop_last = drop_last
+        self.num_examples = len(tensor)
+
+    def __len__(self) -> int:
+        return _count_batches(self.num_examples, self.batch_size, self.drop_last)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.epoch()
+
+    def epoch(self, start: int = 0) -> Iterator[Tensor]:
+        """One epoch from batch ``start`` on. The order is drawn whole, so it does not depend on ``start``."""
+        order = None
+        if self.shuffle:
+            order = torch.randperm(self.num_examples, generator=self.generator).to(self.tensor.device)
+        for index in range(start, len(self)):
+            rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
+            batch = self.tensor[rows] if order is None else torch.index_select(self.tensor, 0, order[rows])
+            yield batch.to(torch.float32).div_(255.0) if batch.dtype == torch.uint8 else batch
+
+
+class LoaderBatches:
+    """Batches of a ``Dataset`` through a ``DataLoader``, for data that does not fit in memory.
+
+    Args:
+        dataset: item i is an example ``[*event]``, or a tuple that begins with one.
+        batch_size, shuffle, generator, drop_last: as in ``InMemoryBatches``.
+        num_workers: processes that read ahead; 0 reads in this one.
+        device: where batches go.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batch_size: int,
+        shuffle: bool = True,
+        generator: torch.Generator | None = None,
+        drop_last: bool = False,
+        num_workers: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.num_examples = len(dataset)  # type: ignore[arg-type]
+        _check_sizes(self.num_examples, batch_size, drop_last)
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.generator = generator
+        self.drop_last = drop_last
+        self.num_workers = num_workers
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        return _count_batches(self.num_examples, self.batch_size, self.drop_last)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self.epoch()
+
+    def epoch(self, start: int = 0) -> Iterator[Tensor]:
+        """One epoch from batch ``start`` on; skipped batches are not read."""
+        if self.shuffle:
+            order = torch.randperm(self.num_examples, generator=self.generator).tolist()
+        else:
+            order = list(range(self.num_examples))
+        chunks = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
+        # The loader draws its workers' seed from a generator at every epoch; an own one leaves ours alone.
+        loader_seed = torch.Generator().manual_seed(0)
+        loader: DataLoader[Any] = DataLoader(
+            self.dataset,
+            batch_sampler=chunks,
+            num_workers=self.num_workers,
+            pin_memory=self.device.type == "cuda",
+            generator=loader_seed,
+        )
+        for item in loader:
+            batch = item[0] if isinstance(item, tuple | list) else item
+            yield batch.to(self.device, non_blocking=True)
+
+
+def make_batches(
+    data: Tensor | Dataset[Any] | Batches,
+    batch_size: int,
+    *,
+    shuffle: bool,
+    generator: torch.Generator | None = None,
+    drop_last: bool = False,
+    num_workers: int = 0,
+    device: torch.device | str = "cpu",
+) -> Batches:
+    """Batches of whatever holds the examples: a tensor ``[N, *event]`` (moved to ``device`` whole), or a
+    Dataset.
+    """
+    if isinstance(data, InMemoryBatches | LoaderBatches):
+        return data
+    if isinstance(data, Tensor):
+        return InMemoryBatches(data.to(device), batch_size, shuffle, generator, drop_last)
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        return LoaderBatches(data, batch_size, shuffle, generator, drop_last, num_workers, device)  # type: ignore[arg-type]
+    raise TypeError(f"data: expected a tensor [N, *event] or a map-style Dataset, got {type(data).__name__}")

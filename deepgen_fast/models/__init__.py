@@ -1,0 +1,63 @@
+"""Models: one file a system of the chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from deepgen_fast.models.convolutional_vae import convolutional_vae
+from deepgen_fast.models.likelihoods import (
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+    build_likelihood,
+)
+from deepgen_fast.models.two_layer_vae import two_layer_vae
+from deepgen_fast.models.vae import VAE, Posterior, VAEOutput
+
+__all__ = [
+    "VAE",
+    "BernoulliLikelihood",
+    "GaussianLikelihood",
+    "Likelihood",
+    "Posterior",
+    "VAEOutput",
+    "build_likelihood",
+    "build_model",
+    "convolutional_vae",
+    "two_layer_vae",
+]
+
+
+def build_model(config: Any, event_shape: Sequence[int] | None = None) -> VAE:
+    """The model that a ``ModelConfig`` describes.
+
+    Args:
+        config: anything with the fields of ``deepgen_fast.trainers.config.ModelConfig``.
+        event_shape: shape of one example of the data. Needed unless ``config.event_shape`` is set; where both
+            are, they must agree.
+
+    Raises:
+        ValueError: when no event shape is known, when the two differ, or for a field out of its range.
+    """
+    known = None if config.event_shape is None else tuple(config.event_shape)
+    given = None if event_shape is None else tuple(event_shape)
+    shape = known or given
+    if shape is None:
+        raise ValueError(
+            "event_shape: neither the model's config nor the data says what shape an example has"
+        )
+    if known is not None and given is not None and known != given:
+        raise ValueError(f"event_shape: the model's config says {known}, the data has {given}")
+    common: dict[str, Any] = {
+        "latent_dim": config.latent_dim,
+        "likelihood": config.likelihood,
+        "variance": config.variance,
+        "scale": config.scale,
+        "activation": config.activation,
+    }
+    if config.architecture == "two_layer":
+        return two_layer_vae(shape, config.hidden_dim, **common)
+    if config.architecture == "convolutional":
+        return convolutional_vae(shape, config.channels, **common)
+    raise ValueError(f"architecture: expected 'two_layer' or 'convolutional', got {config.architecture!r}")
