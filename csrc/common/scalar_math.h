@@ -57,6 +57,9 @@ DGF_HOST_DEVICE float to_float(uint32_t word) { return static_cast<float>(word);
 // sin and cos of 2 pi u for u in [0, 1]. Subtracting the nearest quarter turn is exact, so the results keep their
 // relative accuracy near their zeros.
 DGF_HOST_DEVICE void sincos_turn(float u, float& sine, float& cosine) {
+#if defined(__CUDA_ARCH__)
+  ::sincospif(2.0f * u, &sine, &cosine);  // the same reduction; sinf would bring one for huge angles along
+#else
   const float quarter = ::rintf(u * 4.0f);
   const float angle = fma(quarter, -0.25f, u) * 6.28318531f;
   const float s = ::sinf(angle), c = ::cosf(angle);
@@ -64,6 +67,7 @@ DGF_HOST_DEVICE void sincos_turn(float u, float& sine, float& cosine) {
   const float swapped_s = (quadrant & 1) ? c : s, swapped_c = (quadrant & 1) ? s : c;
   sine = (quadrant & 2) ? -swapped_s : swapped_s;
   cosine = ((quadrant + 1) & 2) ? -swapped_c : swapped_c;
+#endif
 }
 
 }  // namespace dgf

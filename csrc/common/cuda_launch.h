@@ -1,0 +1,146 @@
+// From torch tensors to kernel launches, over LibTorch's stable ABI: device, stream, scratch memory, types, errors.
+#pragma once
+
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <limits>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "common/cuda_memory.cuh"
+
+#if defined(DGF_SIMT)
+// The emulated kernels are operators of a namespace of their own, on CPU tensors.
+#define DGF_CUDA_LIBRARY(m) STABLE_TORCH_LIBRARY_IMPL(deepgen_fast_simt, CPU, m)
+#else
+#define DGF_CUDA_LIBRARY(m) STABLE_TORCH_LIBRARY_IMPL(deepgen_fast, CUDA, m)
+#endif
+
+namespace dgf::cuda {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+template <class T>
+inline constexpr ScalarType kScalarType = ScalarType::Undefined;
+template <>
+inline constexpr ScalarType kScalarType<float> = ScalarType::Float;
+template <>
+inline constexpr ScalarType kScalarType<double> = ScalarType::Double;
+template <>
+inline constexpr ScalarType kScalarType<Half> = ScalarType::Half;
+template <>
+inline constexpr ScalarType kScalarType<BFloat16> = ScalarType::BFloat16;
+
+// Calls visit(T{}) with the floating type of a tensor.
+template <class Visitor>
+auto dispatch_floating(const Tensor& tensor, const char* name, Visitor&& visit) {
+  switch (tensor.scalar_type()) {
+    case ScalarType::Float:
+      return visit(float{});
+    case ScalarType::Double:
+      return visit(double{});
+    case ScalarType::Half:
+      return visit(Half{});
+    case ScalarType::BFloat16:
+      return visit(BFloat16{});
+    default:
+      STD_TORCH_CHECK(false, "deepgen_fast (cuda): ", name,
+                      " must have dtype float16, bfloat16, float32 or float64");
+  }
+}
+
+template <class T>
+const T* const_data(const Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+
+template <class T>
+T* mutable_data(const Tensor& tensor) {
+  return static_cast<T*>(tensor.mutable_data_ptr());
+}
+
+inline Tensor new_tensor(const Tensor& like, const std::vector<int64_t>& sizes, ScalarType type) {
+  return torch::stable::new_empty(like, sizes, type);
+}
+
+inline Tensor no_tensor(const Tensor& like, ScalarType type) { return new_tensor(like, {0}, type); }
+
+inline std::vector<int64_t> sizes_of(const Tensor& tensor) {
+  const auto sizes = tensor.sizes();
+  return {sizes.begin(), sizes.end()};
+}
+
+// An optional input of T, float32, uint8 or bool, with `columns` columns a row, as kernels read it.
+template <class T>
+Operand operand(const OptionalTensor& tensor, int64_t columns, const char* name) {
+  if (!tensor.has_value()) return {};
+  Operand result;
+  result.data = tensor->const_data_ptr();
+  result.rows = columns > 0 ? std::max<int64_t>(1, tensor->numel() / columns) : 1;
+  const ScalarType type = tensor->scalar_type();
+  if (type == kScalarType<T>) {
+    result.kind = Kind::kSame;
+  } else if (type == ScalarType::Float) {
+    result.kind = Kind::kFloat;
+  } else {
+    STD_TORCH_CHECK(type == ScalarType::Byte || type == ScalarType::Bool, "deepgen_fast (cuda): ", name,
+                    " must have the dtype of the decoder output or of the mean, float32, uint8 or bool");
+    result.kind = Kind::kByte;
+  }
+  return result;
+}
+
+// The device, stream and allocator of one call; keeps the tensors' device current while it lives.
+class Launcher {
+ public:
+  explicit Launcher(const Tensor& on);
+
+  int multiprocessors() const { return multiprocessors_; }
+
+  template <class T>
+  struct Scratch {
+    OptionalTensor memory;
+    T* data;
+  };
+
+  // Uninitialised device memory that lives as long as the returned value (freed in stream order).
+  template <class T>
+  Scratch<T> scratch(int64_t count) const {
+    if (count == 0) return {std::nullopt, nullptr};
+    Tensor memory = new_tensor(on_, {count}, kScalarType<T>);
+    return {memory, mutable_data<T>(memory)};
+  }
+
+  template <class... Parameters, class... Arguments>
+  void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, Arguments... arguments) const {
+    STD_TORCH_CHECK(blocks <= std::numeric_limits<int32_t>::max(), "deepgen_fast (cuda): ", blocks,
+                    " blocks are more than one launch can take; split the batch");
+#if defined(DGF_SIMT)
+    simt::launch(dim3(static_cast<unsigned>(blocks)), dim3(threads), kernel, arguments...);
+#else
+    kernel<<<dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_>>>(arguments...);
+    check(cudaGetLastError(), "a kernel launch");
+#endif
+  }
+
+ private:
+  Tensor on_;
+  int multiprocessors_ = 1;
+#if !defined(DGF_SIMT)
+  void check(cudaError_t error, const char* what) const;
+
+  torch::stable::accelerator::DeviceGuard guard_;
+  cudaStream_t stream_ = nullptr;
+#endif
+};
+
+}  // namespace dgf::cuda

@@ -1,0 +1,88 @@
+// From the tensors of a likelihood operator to its kernels, whatever the likelihood.
+#pragma once
+
+#include "common/cuda_launch.h"
+#include "common/cuda_likelihood.cuh"
+
+namespace dgf::cuda {
+
+// Decoder output [(M,) B, *event] against target [B, *event].
+struct LikelihoodShape {
+  std::vector<int64_t> full, leading;
+  int64_t rows = 1, columns = 1;
+
+  LikelihoodShape(const Tensor& output, const Tensor& target) : full(sizes_of(output)) {
+    const int64_t event_dims = target.dim() - 1;
+    leading.assign(full.begin(), full.end() - event_dims);
+    for (int64_t size : leading) rows *= size;
+    for (int64_t i = output.dim() - event_dims; i < output.dim(); ++i) columns *= full[i];
+  }
+  std::vector<int64_t> full_if(bool needed) const { return needed ? full : std::vector<int64_t>{0}; }
+};
+
+// A body with its inputs set, and no outputs.
+template <class Body>
+Body likelihood_body(const LikelihoodShape& shape, const Tensor& output, const Tensor& target,
+                     const OptionalTensor& logvar, const OptionalTensor& mask) {
+  using T = typename Body::Element;
+  Body body{};
+  body.output = const_data<T>(output);
+  body.row_length = shape.columns;
+  body.target = operand<T>(target, shape.columns, "target");
+  body.mask = operand<T>(mask, shape.columns, "mask");
+  body.logvar = operand<T>(logvar, shape.columns, "logvar");
+  body.shared_logvar = logvar.has_value() && logvar->numel() == 1;
+  STD_TORCH_CHECK(!logvar.has_value() || body.logvar.kind == Kind::kSame,
+                  "deepgen_fast (cuda): logvar must have the dtype of the decoder output");
+  return body;
+}
+
+template <class Formula>
+Tensor likelihood(const Tensor& output, const Tensor& target, const OptionalTensor& logvar,
+                  const OptionalTensor& mask, bool elementwise) {
+  const LikelihoodShape shape(output, target);
+  return dispatch_floating(output, "the decoder output", [&](auto type) {
+    using T = decltype(type);
+    using C = Compute<T>;
+    const Launcher launcher(output);
+    const Tensor value = new_tensor(output, elementwise ? shape.full : shape.leading, kScalarType<C>);
+    auto body = likelihood_body<LikelihoodBody<T, Formula, true, false>>(shape, output, target, logvar, mask);
+    body.values = elementwise ? mutable_data<C>(value) : nullptr;
+    run_rows(launcher, body, shape.rows, shape.columns, bool(body.alignment()),
+             elementwise ? nullptr : mutable_data<C>(value));
+    return value;
+  });
+}
+
+struct LikelihoodGradients {
+  Tensor output, target, logvar;
+};
+
+template <class Formula>
+LikelihoodGradients likelihood_backward(const Tensor& grad, const Tensor& output, const Tensor& target,
+                                        const OptionalTensor& logvar, const OptionalTensor& mask, bool elementwise,
+                                        bool need_output, bool need_target, bool need_logvar) {
+  const LikelihoodShape shape(output, target);
+  return dispatch_floating(output, "the decoder output", [&](auto type) -> LikelihoodGradients {
+    using T = decltype(type);
+    using C = Compute<T>;
+    const Launcher launcher(output);
+    auto body = likelihood_body<LikelihoodBody<T, Formula, false, true>>(shape, output, target, logvar, mask);
+    const bool row_logvar = need_logvar && body.shared_logvar, full_logvar = need_logvar && !body.shared_logvar;
+    const LikelihoodGradients gradients{
+        new_tensor(output, shape.full_if(need_output), kScalarType<T>),
+        new_tensor(output, shape.full_if(need_target), kScalarType<C>),
+        new_tensor(output, row_logvar ? shape.leading : shape.full_if(full_logvar),
+                   row_logvar ? kScalarType<C> : kScalarType<T>)};
+    body.grad = const_data<C>(grad);
+    body.grad_elementwise = elementwise;
+    body.grad_output = need_output ? mutable_data<T>(gradients.output) : nullptr;
+    body.grad_target = need_target ? mutable_data<C>(gradients.target) : nullptr;
+    body.grad_logvar = full_logvar ? mutable_data<T>(gradients.logvar) : nullptr;
+    run_rows(launcher, body, shape.rows, shape.columns, bool(body.alignment()),
+             row_logvar ? mutable_data<C>(gradients.logvar) : nullptr);
+    return gradients;
+  });
+}
+
+}  // namespace dgf::cuda
