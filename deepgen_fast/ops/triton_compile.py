@@ -1,0 +1,51 @@
+"""Triton launchers as torch.library ops, so that torch.compile keeps them whole.
+
+Eager calls go to the launcher directly (an op of torch.library costs tens of microseconds); while a graph is
+being traced the call becomes one node, ``torch.ops.deepgen_fast_triton.<name>``. Its fake kernel is the
+native op's, or the reference run on fake tensors: both return the launcher's shapes and dtypes.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_library = torch.library.Library("deepgen_fast_triton", "DEF")
+
+
+def _reference(name: str) -> Callable[..., Any]:
+    folder = name.removesuffix("_backward")
+    return getattr(importlib.import_module(f"deepgen_fast.ops.{folder}.reference"), name)
+
+
+def traceable(schema: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a launcher under ``schema``; calls under torch.compile go through the registered op."""
+    name = schema.split("(", 1)[0]
+
+    def register(launcher: Callable[..., Any]) -> Callable[..., Any]:
+        _library.define(schema)
+        _library.impl(name, launcher, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"deepgen_fast_triton::{name}", _contiguous_fake(name), lib=_library)
+        op = getattr(torch.ops.deepgen_fast_triton, name)
+
+        @functools.wraps(launcher)
+        def call(*arguments: Any) -> Any:
+            return op(*arguments) if torch.compiler.is_compiling() else launcher(*arguments)
+
+        return call
+
+    return register
+
+
+def _contiguous_fake(name: str) -> Callable[..., Any]:
+    def fake(*arguments: Any) -> Any:
+        outputs = _reference(name)(*arguments)
+        if isinstance(outputs, torch.Tensor):
+            return outputs.contiguous()
+        return tuple(output.contiguous() for output in outputs)
+
+    return fake
