@@ -1,0 +1,48 @@
+"""Trainers and the runs they make."""
+
+from __future__ import annotations
+
+from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, CheckpointStore, read_checkpoint
+from deepgen_fast.trainers.config import (
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    RunConfig,
+    TrainerConfig,
+)
+from deepgen_fast.trainers.ema import ExponentialMovingAverage
+from deepgen_fast.trainers.errors import NonFiniteLossError
+from deepgen_fast.trainers.image_grid import image_grid, save_image_grid
+from deepgen_fast.trainers.loop import TrainingLoop
+from deepgen_fast.trainers.position import TrainingResult
+from deepgen_fast.trainers.run import LoadedRun, examples_of, load_run, load_run_data, resume, train
+from deepgen_fast.trainers.run_directory import RunDirectory
+from deepgen_fast.trainers.vae import VAETrainer
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointStore",
+    "ConfigError",
+    "DataConfig",
+    "ExponentialMovingAverage",
+    "LoadedRun",
+    "ModelConfig",
+    "NonFiniteLossError",
+    "ObjectiveConfig",
+    "RunConfig",
+    "RunDirectory",
+    "TrainerConfig",
+    "TrainingLoop",
+    "TrainingResult",
+    "VAETrainer",
+    "examples_of",
+    "image_grid",
+    "load_run",
+    "load_run_data",
+    "read_checkpoint",
+    "resume",
+    "save_image_grid",
+    "train",
+]

@@ -1,0 +1,241 @@
+"""Configuration of a run: validated models, read from and written to TOML.
+
+A run directory's ``config.toml`` holds all of it, so that the same file gives the same run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # Python 3.10
+    import tomli as tomllib
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message names the field, what was expected and what came."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DataConfig(_Section):
+    """What to train on; see ``deepgen_fast.data.load_dataset``."""
+
+    name: str = Field(
+        "mnist5k", description="mnist5k, digits, an .npz/.npy file, a folder, or a torchvision data set"
+    )
+    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="resize images of a folder to (height, width)"
+    )
+    image_shape: tuple[PositiveInt, ...] | None = Field(
+        None, description="shape of one example, for flat arrays"
+    )
+    image_mode: Literal["L", "RGB"] | None = Field(None, description="grey or colour, for a folder")
+    values: Literal["unit", "byte", "any"] = Field("unit", description="what the numbers of an array are")
+    array_key: str | None = Field(None, description="which array of an .npz")
+    validation_fraction: Fraction = Field(
+        0.1, description="part of the training data held out for validation"
+    )
+    test_fraction: Fraction = Field(0.1, description="part held out for testing, where there is no test set")
+    split_seed: NonNegativeInt = Field(0, description="of the division; not the seed of training")
+    binarize: Literal["none", "threshold", "stochastic"] = Field(
+        "none", description="grey pixels to binary ones"
+    )
+    root: str = Field("data", description="folder of torchvision's files")
+    download: bool = Field(False, description="whether torchvision may download")
+    num_workers: NonNegativeInt = Field(0, description="reader processes, for data too large for memory")
+    in_memory_limit: PositiveInt = Field(2 << 30, description="bytes up to which images are held in memory")
+
+
+class ModelConfig(_Section):
+    """Which VAE; see ``deepgen_fast.models``."""
+
+    architecture: Literal["two_layer", "convolutional"] = Field("two_layer", description="kind of network")
+    event_shape: tuple[PositiveInt, ...] | None = Field(
+        None, description="shape of one example; the data's if unset"
+    )
+    hidden_dim: PositiveInt = Field(512, description="hidden units, two_layer")
+    channels: tuple[PositiveInt, ...] = Field((32, 64), description="channels of the layers, convolutional")
+    latent_dim: PositiveInt = Field(16, description="size of z")
+    likelihood: Literal["bernoulli", "gaussian"] = Field("bernoulli", description="p(x|z)")
+    variance: Literal["unit", "shared", "per_pixel"] = Field(
+        "unit", description="variance of the Gaussian p(x|z)"
+    )
+    scale: Literal["logvar", "std", "pre_softplus", "softplus_sigmoid"] = Field(
+        "logvar", description="how the encoder states sigma"
+    )
+    activation: Literal["relu", "sigmoid", "tanh", "silu", "leaky_relu"] = Field(
+        "relu", description="non-linearity"
+    )
+
+    @model_validator(mode="after")
+    def _variance_is_gaussian(self) -> ModelConfig:
+        if self.variance != "unit" and self.likelihood != "gaussian":
+            raise ValueError(
+                f"variance={self.variance!r} needs likelihood='gaussian', got {self.likelihood!r}"
+            )
+        return self
+
+
+class ObjectiveConfig(_Section):
+    """What to minimise; see ``deepgen_fast.objectives``."""
+
+    kind: Literal["elbo", "importance_weighted"] = Field("elbo", description="which bound")
+    beta: NonNegativeFloat = Field(1.0, description="weight of the KL")
+    warmup_steps: NonNegativeInt = Field(0, description="steps over which beta rises from 0")
+    free_bits: NonNegativeFloat = Field(0.0, description="nats a latent dimension may use for nothing")
+    num_samples: PositiveInt | None = Field(None, description="samples of z an example; 1 if unset")
+
+    @model_validator(mode="after")
+    def _fields_of_kind(self) -> ObjectiveConfig:
+        if self.kind == "importance_weighted":
+            if self.num_samples is None:
+                raise ValueError("num_samples: the importance-weighted bound needs it, such as 50")
+            if self.beta != 1.0 or self.warmup_steps or self.free_bits:
+                raise ValueError("beta, warmup_steps and free_bits belong to kind='elbo'")
+        return self
+
+
+class TrainerConfig(_Section):
+    """How to train; see ``deepgen_fast.trainers.VAETrainer``."""
+
+    epochs: PositiveInt = Field(50, description="passes over the training data")
+    batch_size: PositiveInt = Field(128, description="examples a step")
+    drop_last: bool = Field(False, description="leave out a last, smaller batch")
+    learning_rate: PositiveFloat = Field(1e-3, description="of Adam, at its highest")
+    weight_decay: NonNegativeFloat = Field(0.0, description="decoupled (AdamW)")
+    schedule: Literal["none", "cosine", "step"] = Field("none", description="learning rate over the run")
+    warmup_steps: NonNegativeInt = Field(0, description="steps over which the learning rate rises from 0")
+    decay_epochs: PositiveInt = Field(20, description="epochs between two drops, schedule step")
+    decay_factor: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="factor of a drop, schedule step"
+    )
+    final_fraction: Fraction = Field(0.0, description="of the learning rate left at the end, schedule cosine")
+    gradient_clip: PositiveFloat | None = Field(None, description="largest norm of the gradient")
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="of the networks; weights stay float32"
+    )
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="moving average of the weights"
+    )
+    early_stopping: PositiveInt | None = Field(
+        None, description="validations without improvement before stopping"
+    )
+    min_improvement: NonNegativeFloat = Field(0.0, description="nats by which the validation loss must fall")
+    validate_every: PositiveInt = Field(1, description="epochs")
+    sample_every: NonNegativeInt = Field(10, description="epochs between sample grids; 0 for the last only")
+    log_every_steps: PositiveInt | None = Field(
+        None, description="also write the loss to TensorBoard every so many"
+    )
+    tensorboard: bool = Field(True, description="write TensorBoard files into the run directory")
+    checkpoint_seconds: NonNegativeFloat = Field(
+        60.0, description="between checkpoints, at most; 0 for every step"
+    )
+    checkpoint_every: PositiveInt | None = Field(None, description="epochs between further checkpoints")
+    keep_checkpoints: PositiveInt = Field(2, description="of the latest, beside the best")
+    finite_check_steps: PositiveInt | None = Field(
+        None, description="steps between checks for a non-finite loss; on the CPU 1, elsewhere 50 if unset"
+    )
+    progress: Literal["auto", "bar", "lines", "none"] = Field(
+        "auto", description="auto: a bar on a terminal, else lines"
+    )
+    threads: PositiveInt | None = Field(None, description="of torch on the CPU; torch's own choice if unset")
+    device: str = Field("auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
+    seed: NonNegativeInt = Field(0, description="decides initial weights, order of examples and noise")
+
+
+class RunConfig(_Section):
+    """Everything that decides a run."""
+
+    data: DataConfig = Field(default_factory=DataConfig)
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = Field(default_factory=ObjectiveConfig)
+    trainer: TrainerConfig = Field(default_factory=TrainerConfig)
+
+    @model_validator(mode="after")
+    def _bernoulli_needs_pixels(self) -> RunConfig:
+        if self.data.values == "any" and self.model.likelihood == "bernoulli":
+            raise ValueError(
+                "data.values='any' needs model.likelihood='gaussian': a Bernoulli models values in [0, 1]"
+            )
+        return self
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], source: str = "config") -> RunConfig:
+        """Validate nested values.
+
+        Raises:
+            ConfigError: naming every wrong or unknown field and ``source``.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise ConfigError(f"{source}: {describe(error)}") from error
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> RunConfig:
+        """Read a TOML file with the sections ``[data]``, ``[model]``, ``[objective]`` and ``[trainer]``.
+
+        Raises:
+            ConfigError: when the file is missing, is no TOML, or holds a wrong or unknown field.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        return cls.from_mapping(values, source=str(path))
+
+    def to_toml(self) -> str:
+        """The whole config as TOML, defaults written out; unset fields are left out, as TOML has no null."""
+        import tomli_w
+
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def write_toml(self, path: str | Path) -> None:
+        """Write ``to_toml()`` to a file."""
+        Path(path).write_text(self.to_toml(), encoding="utf-8")
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> RunConfig:
+        """A copy with some fields changed, validated: ``{"trainer.epochs": 3, "model.latent_dim": 2}``.
+
+        Raises:
+            ConfigError: for an unknown section or field, or a wrong value.
+        """
+        values = self.model_dump()
+        for key, value in overrides.items():
+            section, _, field = key.partition(".")
+            if section not in values or not field:
+                raise ConfigError(f"{key}: expected section.field with a section of {', '.join(values)}")
+            values[section][field] = value
+        return self.from_mapping(values, source="overrides")
+
+
+def describe(error: ValidationError) -> str:
+    """Pydantic's findings in one line: field, what is wrong, what came."""
+    findings = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"]) or "config"
+        if item["type"] == "extra_forbidden":
+            findings.append(f"{field}: no such field")
+        elif item["type"] == "value_error":
+            findings.append(f"{field}: {item['ctx']['error']}")
+        else:
+            message = item["msg"][0].lower() + item["msg"][1:]
+            findings.append(f"{field}: {message}, got {item['input']!r}")
+    return "; ".join(findings)

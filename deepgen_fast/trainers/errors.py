@@ -1,0 +1,43 @@
+"""How training can end early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss, or the weights, became NaN or infinite.
+
+    Attributes:
+        step: optimiser step, counted from 0, at which it was seen.
+        epoch: epoch, counted from 1.
+        learning_rate: of that step.
+        checkpoint: the last good checkpoint, or None.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        step: int,
+        epoch: int,
+        learning_rate: float,
+        checkpoint: Path | None,
+        late: bool = False,
+    ) -> None:
+        self.step = step
+        self.epoch = epoch
+        self.learning_rate = learning_rate
+        self.checkpoint = checkpoint
+        kept = (
+            "No checkpoint had been written yet"
+            if checkpoint is None
+            else f"The last good checkpoint is kept: {checkpoint}"
+        )
+        super().__init__(
+            f"{what} at {'or before ' if late else ''}step {step} (epoch {epoch}, learning rate "
+            f"{learning_rate:g}). "
+            f"{kept}. Lower learning_rate, set gradient_clip (such as 10), or check the data and the "
+            "variance "
+            "of the likelihood"
+        )

@@ -1,0 +1,354 @@
+"""The loop every trainer shares: epochs and steps, checkpoints, interruption, early stopping, records.
+
+A trainer says what one step does; the loop says when. All positions are counted, never timed: a run that
+stops at step k and resumes is bit for bit the run that did not stop, because
+
+- the order of epoch e and the noise of step k are pure functions of the run's seed (``seeds.py``),
+- the learning rate and beta are pure functions of the step (``schedule.py``),
+- everything else that changes (weights, moments, averages, torch's global generators, the running epoch's
+sums, early
+  stopping) is in the checkpoint.
+
+A checkpoint inside an epoch is as good as one between epochs: the order is drawn again and the batches
+already seen are skipped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.data import Batches
+from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from deepgen_fast.trainers.config import TrainerConfig
+from deepgen_fast.trainers.devices import resolve_device
+from deepgen_fast.trainers.errors import NonFiniteLossError
+from deepgen_fast.trainers.interruption import Interruption
+from deepgen_fast.trainers.position import Best, Position, TrainingResult
+from deepgen_fast.trainers.progress import Progress, build_progress
+from deepgen_fast.trainers.run_directory import RunDirectory
+from deepgen_fast.trainers.schedule import LearningRateSchedule
+from deepgen_fast.trainers.seeds import derive_seed, reseed
+from deepgen_fast.trainers.tensorboard_log import TensorBoardLog
+
+
+class TrainingLoop(ABC):
+    """Runs a trainer's steps; subclasses fill in the abstract methods.
+
+    Args:
+        config: validated settings.
+        run_directory: where to write; None writes nothing.
+    """
+
+    def __init__(self, config: TrainerConfig, run_directory: RunDirectory | None) -> None:
+        self.config = config
+        self.run_directory = run_directory
+        self.device = resolve_device(config.device)
+        self.position = Position()
+        self.best = Best()
+        self.history: list[dict[str, Any]] = []
+        self._order = torch.Generator()
+        self._progress: Progress = build_progress("none")
+        self._tensorboard: TensorBoardLog | None = None
+        self._last_save = 0.0
+        self._last_good: Path | None = None
+        # A read of the loss is free on the CPU; on a GPU it waits for the queue.
+        self._finite_check_steps = config.finite_check_steps or (1 if self.device.type == "cpu" else 50)
+
+    # What a trainer provides.
+
+    @abstractmethod
+    def training_step(self, batch: Tensor, step: int, learning_rate: float) -> Tensor:
+        """One optimiser step on ``batch``; returns the detached loss ``[]``.
+
+        Must raise ``NonFiniteLossError`` (through ``check_finite``) before it changes any weight, where
+        ``check_now(step)`` says to look.
+        """
+
+    @abstractmethod
+    def epoch_sums(self) -> Tensor:
+        """Float64 sums over the running epoch, updated in place by ``training_step``; the first is the
+        loss.
+        """
+
+    @abstractmethod
+    def epoch_record(self, num_examples: int) -> dict[str, float]:
+        """The epoch's metrics by name, of ``epoch_sums``; ``train_loss`` among them."""
+
+    @abstractmethod
+    def validate(self) -> dict[str, float] | None:
+        """Metrics on held-out data, ``validation_loss`` among them; None without such data."""
+
+    @abstractmethod
+    def write_samples(self, directory: Path, epoch: int, tensorboard: TensorBoardLog | None) -> None:
+        """Write pictures, where the data can be shown."""
+
+    @abstractmethod
+    def checkpoint(self) -> Checkpoint:
+        """Weights, averages and optimiser (not copied); ``state`` is filled in by the loop."""
+
+    @abstractmethod
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take over what ``checkpoint`` stored."""
+
+    # The loop.
+
+    def run(self, batches: Batches, resume_from: Path | None = None) -> TrainingResult:
+        """Train to the end of ``config.epochs``, early stopping or an interruption.
+
+        Raises:
+            NonFiniteLossError: when the loss or the weights stop being finite.
+            CheckpointError: when a checkpoint cannot be read or written.
+        """
+        self.steps_per_epoch = len(batches)
+        self._schedule = self._build_schedule()
+        threads = torch.get_num_threads()
+        devices = [self.device] if self.device.type == "cuda" else []
+        started = time.monotonic()
+        with torch.random.fork_rng(devices=devices), Interruption() as interruption:
+            try:
+                if self.config.threads is not None:
+                    torch.set_num_threads(self.config.threads)
+                torch.manual_seed(derive_seed(self.config.seed, "global"))
+                self._open(resume_from)
+                reason = self._epochs(batches, interruption)
+                self._close_run()
+            finally:
+                self._keep_best()
+                self._progress.close()
+                if self._tensorboard is not None:
+                    self._tensorboard.close()
+                torch.set_num_threads(threads)
+        return TrainingResult(
+            reason,
+            self.position.epoch,
+            self.position.step,
+            time.monotonic() - started,
+            self.best.epoch,
+            self.best.loss,
+            self.history,
+            None if self.run_directory is None else self.run_directory.path,
+        )
+
+    def _build_schedule(self) -> LearningRateSchedule:
+        config = self.config
+        return LearningRateSchedule(
+            config.schedule,
+            config.learning_rate,
+            config.warmup_steps,
+            config.epochs * self.steps_per_epoch,
+            config.final_fraction,
+            config.decay_epochs * self.steps_per_epoch,
+            config.decay_factor,
+        )
+
+    def _open(self, resume_from: Path | None) -> None:
+        self._progress = build_progress(self.config.progress)
+        directory = self.run_directory
+        if directory is not None:
+            directory.prepare()
+        if resume_from is not None:
+            self._resume(resume_from)
+        total = self.config.epochs * self.steps_per_epoch
+        self._progress.start(self.position.step, total, self.config.epochs)
+        if directory is not None and self.config.tensorboard:
+            try:
+                self._tensorboard = TensorBoardLog(
+                    directory.tensorboard_path, self.position.step + 1 if resume_from else None
+                )
+            except ImportError:
+                self._progress.message(
+                    "TensorBoard files are not written: the package tensorboard is not installed"
+                )
+        self._last_save = time.monotonic()
+
+    def _epochs(self, batches: Batches, interruption: Interruption) -> str:
+        while self.position.epoch < self.config.epochs:
+            if self._stops_early():
+                return "early_stopping"
+            if not self._one_epoch(batches, interruption):
+                return "interrupted"
+            self._end_epoch(batches.num_examples)
+            if interruption.requested:
+                return "interrupted"
+        return "early_stopping" if self._stops_early() else "completed"
+
+    def _one_epoch(self, batches: Batches, interruption: Interruption) -> bool:
+        """Train from ``position.batch`` to the epoch's end; False when interrupted before it."""
+        position, config = self.position, self.config
+        self._epoch_started, self._epoch_first_batch = time.monotonic(), position.batch
+        if position.batch == 0:
+            self.epoch_sums().zero_()
+        reseed(self._order, config.seed, "order", position.epoch)
+        for batch in batches.epoch(position.batch):
+            loss = self.training_step(batch, position.step, self._schedule.at(position.step))
+            position.step += 1
+            position.batch += 1
+            self._progress.advance(position.step, position.epoch + 1)
+            if config.log_every_steps and self._tensorboard and position.step % config.log_every_steps == 0:
+                self._tensorboard.step(float(loss), position.step)
+            if position.batch == self.steps_per_epoch:
+                break
+            if interruption.requested:
+                self._save()
+                return False
+            if time.monotonic() - self._last_save >= config.checkpoint_seconds:
+                self._save()
+        return True
+
+    def _end_epoch(self, num_examples: int) -> None:
+        position, config = self.position, self.config
+        self.check_finite(self.epoch_sums()[0], "loss", position.step - 1, late=self._finite_check_steps > 1)
+        seconds = time.monotonic() - self._epoch_started
+        share = 1.0 - self._epoch_first_batch / self.steps_per_epoch
+        position.epoch += 1
+        position.batch = 0
+        record: dict[str, Any] = {
+            "epoch": position.epoch,
+            "step": position.step,
+            "learning_rate": self._schedule.at(position.step - 1),
+            **self.epoch_record(num_examples),
+            "seconds": round(seconds, 4),
+            "examples_per_second": round(num_examples * share / max(seconds, 1e-9), 1),
+        }
+        last = position.epoch == config.epochs
+        if position.epoch % config.validate_every == 0 or last:
+            self._validate(record)
+        self.history.append(record)
+        self._progress.epoch_ended(record)
+        directory = self.run_directory
+        if directory is None:
+            return
+        directory.append_metrics(record)
+        if self._tensorboard is not None:
+            self._tensorboard.epoch(record)
+        if last or (config.sample_every and position.epoch % config.sample_every == 0):
+            self.write_samples(directory.samples_path, position.epoch, self._tensorboard)
+        # The first epoch is saved whatever the clock says: from then on there is something to go back to.
+        due = position.epoch == 1 or time.monotonic() - self._last_save >= config.checkpoint_seconds
+        if due or (config.checkpoint_every and position.epoch % config.checkpoint_every == 0):
+            self._save()
+
+    def _validate(self, record: dict[str, Any]) -> None:
+        metrics = self.validate()
+        if metrics is None:
+            return
+        record.update(metrics)
+        loss = metrics["validation_loss"]
+        self.check_finite(torch.tensor(loss), "validation loss", self.position.step - 1)
+        best = self.best
+        if best.loss is None or loss < best.loss - self.config.min_improvement:
+            self.best = Best(loss, self.position.epoch)
+            record["best"] = True
+            if self.run_directory is not None:
+                self.run_directory.checkpoints.hold_best(self._full_checkpoint())
+        else:
+            best.waited += 1
+
+    def _stops_early(self) -> bool:
+        return self.config.early_stopping is not None and self.best.waited >= self.config.early_stopping
+
+    # Checkpoints.
+
+    def _full_checkpoint(self) -> Checkpoint:
+        checkpoint = self.checkpoint()
+        checkpoint.training["epoch_sums"] = self.epoch_sums()
+        checkpoint.training["random.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            checkpoint.training["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        checkpoint.state = {
+            "position": asdict(self.position),
+            "step": self.position.step,
+            "epoch": self.position.epoch,
+            "best": asdict(self.best),
+            "torch": torch.__version__,
+        }
+        return checkpoint
+
+    def _save(self) -> None:
+        self._last_save = time.monotonic()
+        if self.run_directory is None:
+            return
+        checkpoint = self._full_checkpoint()
+        bad = checkpoint.non_finite()
+        if bad:
+            raise self._non_finite(
+                f"{', '.join(bad[:3])} became NaN or infinite", self.position.step - 1, late=True
+            )
+        self._last_good = self.run_directory.checkpoints.save(checkpoint)
+
+    def _close_run(self) -> None:
+        if self.position.batch == 0:  # Otherwise an interruption has saved already.
+            self._save()
+
+    def _keep_best(self) -> None:
+        """Whatever ended the run, the best weights seen are written."""
+        if self.run_directory is not None:
+            self.run_directory.checkpoints.write_best()
+
+    def _resume(self, path: Path) -> None:
+        checkpoint = read_resumable(path)
+        self.restore(checkpoint)
+        position = Position(**checkpoint.state["position"])
+        if position.batch >= self.steps_per_epoch or (
+            position.step != position.epoch * self.steps_per_epoch + position.batch
+        ):
+            raise CheckpointError(
+                f"{path}: step {position.step} is not batch {position.batch} of epoch {position.epoch + 1} "
+                "with "
+                f"{self.steps_per_epoch} batches an epoch: the data or the batch size has changed"
+            )
+        self.position, self.best = position, Best(**checkpoint.state["best"])
+        self.epoch_sums().copy_(checkpoint.training["epoch_sums"])
+        torch.set_rng_state(checkpoint.training["random.cpu"])
+        if self.device.type == "cuda" and "random.cuda" in checkpoint.training:
+            torch.cuda.set_rng_state(checkpoint.training["random.cuda"], self.device)
+        self._last_good = path
+        if self.run_directory is not None:
+            self.run_directory.checkpoints.discard_after(position.step)
+            self.history = self.run_directory.keep_metrics_until(position.step)
+
+    # Finite numbers.
+
+    def check_now(self, step: int) -> bool:
+        """Whether ``training_step`` should look at the loss of this step."""
+        return (step + 1) % self._finite_check_steps == 0
+
+    def check_finite(self, value: Tensor, what: str, step: int, late: bool = False) -> None:
+        """Raise when ``value []`` is not finite.
+
+        Raises:
+            NonFiniteLossError: naming step, epoch, learning rate and the last good checkpoint.
+        """
+        number = float(value)
+        if not math.isfinite(number):
+            raise self._non_finite(f"{what} became {number}", step, late)
+
+    def _non_finite(self, what: str, step: int, late: bool) -> NonFiniteLossError:
+        return NonFiniteLossError(
+            what,
+            step=step,
+            epoch=step // self.steps_per_epoch + 1,
+            learning_rate=self._schedule.at(step),
+            checkpoint=self._last_good,
+            late=late,
+        )
+
+
+def read_resumable(path: Path) -> Checkpoint:
+    """Read a checkpoint that holds the state of training.
+
+    Raises:
+        CheckpointError: when it cannot be read, or holds weights for use alone.
+    """
+    checkpoint = read_checkpoint(path)
+    if not checkpoint.training:
+        raise CheckpointError(f"{path}: holds weights only; resume from a step-* checkpoint")
+    return checkpoint

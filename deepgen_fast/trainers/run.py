@@ -1,0 +1,227 @@
+"""Whole runs from a config: train, resume, load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from deepgen_fast.data import DatasetSplits, Split, binarize, load_dataset
+from deepgen_fast.data.checks import check_binary_range
+from deepgen_fast.models import VAE, build_model
+from deepgen_fast.objectives import build_objective
+from deepgen_fast.trainers.checkpoint import CheckpointError, CheckpointStore, read_checkpoint
+from deepgen_fast.trainers.config import ConfigError, RunConfig
+from deepgen_fast.trainers.devices import resolve_device
+from deepgen_fast.trainers.position import TrainingResult
+from deepgen_fast.trainers.run_directory import RunDirectory
+from deepgen_fast.trainers.seeds import derive_seed
+from deepgen_fast.trainers.vae import VAETrainer
+
+
+def train(
+    config: RunConfig, run_directory: str | Path | None = None, *, splits: DatasetSplits | None = None
+) -> TrainingResult:
+    """Do the run that ``config`` describes.
+
+    Args:
+        config: everything that decides the run.
+        run_directory: where to write; None writes nothing.
+        splits: the data of ``load_run_data(config)``, when the caller has it already.
+
+    Raises:
+        DataError: for anything wrong with the data, before training starts.
+        FileExistsError: when the directory already holds a run.
+        NonFiniteLossError, CheckpointError, ConfigError: see ``VAETrainer.fit``.
+    """
+    return _run(config, run_directory, splits, resume_from=None)
+
+
+def resume(
+    run_directory: str | Path, epochs: int | None = None, *, splits: DatasetSplits | None = None
+) -> TrainingResult:
+    """Go on with a run from its latest checkpoint, bit for bit as if it had not stopped.
+
+    Args:
+        run_directory: of the run; its ``config.toml`` says all the rest.
+        epochs: a new total, to lengthen a run; written to ``config.toml``.
+        splits: the data of ``load_run_data(config)``, when the caller has it already.
+
+    Raises:
+        ConfigError: when the directory holds no ``config.toml``, or a damaged one.
+        CheckpointError: when there is no checkpoint, or it cannot be read.
+        DataError, NonFiniteLossError: as ``train``.
+    """
+    config = _read_config(Path(run_directory))
+    if epochs is not None:
+        config = config.with_overrides({"trainer.epochs": epochs})
+    latest = CheckpointStore(Path(run_directory) / "checkpoints").latest()
+    if latest is None:
+        raise CheckpointError(f"{run_directory}: no checkpoint to resume from")
+    if epochs is not None:
+        RunDirectory(run_directory).write_config(config)
+    return _run(config, run_directory, splits, resume_from=latest)
+
+
+def _run(
+    config: RunConfig,
+    run_directory: str | Path | None,
+    splits: DatasetSplits | None,
+    resume_from: Path | None,
+) -> TrainingResult:
+    device = resolve_device(config.trainer.device)
+    data = load_run_data(config) if splits is None else splits
+    # Seeded apart from the caller's generators, which stay as they are.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(config.trainer.seed, "weights"))
+        model = build_model(config.model, data.event_shape)
+    resolved = config.with_overrides({"model.event_shape": model.event_shape})
+    trainer = VAETrainer(
+        model, build_objective(config.objective), run_directory=run_directory, run_config=resolved
+    )
+    return trainer.fit(
+        examples_of(data.train),
+        None if data.validation is None else examples_of(data.validation),
+        resume_from=resume_from,
+    )
+
+
+def examples_of(split: Split) -> Tensor | Dataset[Tensor]:
+    """The tensor of a split in memory, or its ``Dataset``."""
+    if split.images is not None:
+        return split.images
+    assert split.dataset is not None
+    return split.dataset
+
+
+class _BinaryExamples(Dataset[Tensor]):
+    """A Dataset made binary, each example always in the same way."""
+
+    def __init__(self, dataset: Dataset[Tensor], mode: str) -> None:
+        self.dataset = dataset
+        self.mode = mode
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Tensor:
+        generator = torch.Generator().manual_seed(derive_seed(0, "binarize", index))
+        return binarize(self.dataset[index], self.mode, generator)
+
+
+def load_run_data(config: RunConfig) -> DatasetSplits:
+    """The data of a run, loaded and checked.
+
+    Validation and test images are binarized here, once and always in the same way, where the config says so;
+    training images at each step, by the trainer.
+
+    Raises:
+        DataError: for anything wrong with the data.
+    """
+    data = config.data
+    splits = load_dataset(
+        data.name,
+        image_size=data.image_size,
+        image_shape=data.image_shape,
+        image_mode=data.image_mode,
+        values=data.values,
+        array_key=data.array_key,
+        validation_fraction=data.validation_fraction,
+        test_fraction=data.test_fraction,
+        split_seed=data.split_seed,
+        root=data.root,
+        download=data.download,
+        in_memory_limit=data.in_memory_limit,
+    )
+    for part in (splits.train, splits.validation, splits.test):
+        if part is not None and part.images is not None and config.model.likelihood == "bernoulli":
+            check_binary_range(part.images, name=splits.name)
+    if data.binarize == "none":
+        return splits
+    return DatasetSplits(
+        splits.name,
+        splits.train,
+        _binary(splits.validation, data.binarize),
+        _binary(splits.test, data.binarize),
+    )
+
+
+def _binary(split: Split | None, mode: str) -> Split | None:
+    if split is None:
+        return None
+    if split.images is not None:
+        return Split(binarize(split.images, mode, torch.Generator().manual_seed(0)), split.labels)
+    assert split.dataset is not None
+    return Split(None, split.labels, _BinaryExamples(split.dataset, mode))
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained model and where it came from; ``epoch`` and ``step`` count what it was trained for."""
+
+    model: VAE
+    config: RunConfig
+    step: int
+    epoch: int
+    checkpoint: Path
+
+
+def load_run(
+    run_directory: str | Path, checkpoint: str | Path = "best", weights: str = "auto", device: str = "cpu"
+) -> LoadedRun:
+    """Rebuild a run's model, in eval mode.
+
+    Args:
+        run_directory: of the run.
+        checkpoint: ``"best"`` by validation loss (the latest, where there was no validation), ``"last"``, or
+            the path of one.
+        weights: ``"auto"`` takes the averaged weights where the run kept them (validation and the choice of
+            the best used these); ``"ema"`` insists on them; ``"raw"`` takes the optimiser's own.
+        device: where the model goes; ``"auto"`` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: when the directory holds no ``config.toml``, or a damaged one.
+        CheckpointError: when there is no such checkpoint, it is damaged, or holds no averaged weights.
+        ValueError: for unknown ``weights`` or device.
+    """
+    if weights not in ("auto", "raw", "ema"):
+        raise ValueError(f"weights: expected 'auto', 'raw' or 'ema', got {weights!r}")
+    directory = Path(run_directory)
+    config = _read_config(directory)
+    store = CheckpointStore(directory / "checkpoints")
+    if str(checkpoint) == "best":
+        path = store.best() or store.latest()
+    else:
+        path = store.latest() if str(checkpoint) == "last" else Path(checkpoint)
+    if path is None:
+        raise CheckpointError(f"{directory}: no checkpoint; the run may have stopped in its first epoch")
+    stored = read_checkpoint(path)
+    if weights == "ema" and stored.ema is None:
+        raise CheckpointError(f"{path}: holds no averaged weights; set trainer.ema_decay to keep them")
+    state = dict(stored.model)
+    if weights != "raw" and stored.ema is not None:
+        state.update(stored.ema)
+    model = build_model(config.model)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: does not fit the model of config.toml: {error}") from error
+    return LoadedRun(
+        model.to(resolve_device(device)).eval(), config, stored.state["step"], stored.state["epoch"], path
+    )
+
+
+def _read_config(directory: Path) -> RunConfig:
+    if not directory.is_dir():
+        raise ConfigError(f"{directory}: no such run directory")
+    if not (directory / "config.toml").exists():
+        advice = (
+            "its model was built in code: build it again and load checkpoints/*/model.safetensors"
+            if (directory / "trainer.toml").exists()
+            else "not a run directory"
+        )
+        raise ConfigError(f"{directory}: no config.toml: {advice}")
+    return RunDirectory(directory).read_config()
