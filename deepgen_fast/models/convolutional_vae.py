@@ -105,6 +105,8 @@ def convolutional_vae(
         raise ValueError(f"event_shape: expected (channels, height, width), got {shape}")
     if not channels or any(count < 1 for count in channels):
         raise ValueError(f"channels: expected one or more positive integers, got {tuple(channels)}")
+    if latent_dim < 1:
+        raise ValueError(f"latent_dim: expected at least 1, got {latent_dim}")
     smallest = 2 ** len(channels)
     if min(shape[1:]) < smallest:
         raise ValueError(

@@ -81,8 +81,9 @@ def two_layer_vae(
         ValueError: naming the argument that is not one of the above.
     """
     form, scale_activation = build_scale_form(scale)
-    if hidden_dim < 1:
-        raise ValueError(f"hidden_dim: expected at least 1, got {hidden_dim}")
+    for name, size in (("hidden_dim", hidden_dim), ("latent_dim", latent_dim)):
+        if size < 1:
+            raise ValueError(f"{name}: expected at least 1, got {size}")
     shape = check_event_shape(event_shape)
     model_likelihood = build_likelihood(likelihood, variance, shape)
     return VAE(
