@@ -111,11 +111,13 @@ def _shape(array: Tensor, name: str, image_shape: Sequence[int] | None) -> Tenso
         return array.reshape(-1, *wanted)
     if array.dim() == 3:
         return array.unsqueeze(1)
-    if array.dim() == 4 and array.shape[1] not in (1, 3, 4):
-        if array.shape[3] not in (1, 3, 4):
+    if array.dim() == 4 and array.shape[1] not in (1, 3):
+        # Four channels are rarer than one or three: with those last, four rows are rows.
+        if array.shape[3] in (1, 3) or (array.shape[3] == 4 and array.shape[1] != 4):
+            return array.permute(0, 3, 1, 2)
+        if array.shape[1] != 4:
             raise DataError(
                 f"{name}: neither dimension 1 nor dimension 3 of {got} is a number of channels (1, 3 or 4); "
                 "pass image_shape=(channels, height, width)"
             )
-        return array.permute(0, 3, 1, 2)
     return array

@@ -73,11 +73,7 @@ def _open(path: Path) -> Any:
 
 
 def load_image_folder(
-    folder: Path,
-    *,
-    image_size: int | tuple[int, int] | None,
-    image_mode: str | None,
-    in_memory_limit: int,
+    folder: Path, *, image_size: int | tuple[int, int] | None, image_mode: str | None, in_memory_limit: int
 ) -> Split:
     """All images under a folder, in the order of their paths.
 

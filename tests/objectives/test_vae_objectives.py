@@ -54,7 +54,7 @@ def test_parts_are_detached_and_the_value_reaches_every_parameter():
         loss.value.backward()
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
-            assert float(parameter.grad.abs().max()) > 0, name
+            assert bool((parameter.grad != 0).any()), name
 
 
 def test_samples_are_averaged():
@@ -70,15 +70,15 @@ def test_free_bits_are_the_least_a_dimension_costs():
     model, x = linear_gaussian_vae(), batch()
     with torch.no_grad():
         posterior = model.encode(x)
-    log_variance = posterior.log_variance()
-    per_dimension = 0.5 * (log_variance.exp() + posterior.mean.square() - 1 - log_variance).mean(0)
-    bits = float(per_dimension.max()) + 1.0
+        log_variance = posterior.log_variance()
+        per_dimension = 0.5 * (log_variance.exp() + posterior.mean.square() - 1 - log_variance).mean(0)
+    bits = per_dimension.max().item() + 1.0
     loss = ELBO(free_bits=bits)(model, x, generator=seeded())
-    assert float(loss.value.detach() + loss.log_likelihood.mean()) == pytest.approx(2 * bits)
-    between = float(per_dimension.sort().values.mean())
+    assert (loss.value + loss.log_likelihood.mean()).item() == pytest.approx(2 * bits)
+    between = per_dimension.mean().item()
     loss = ELBO(free_bits=between)(model, x, generator=seeded())
-    expected = between + float(per_dimension.max())
-    assert float(loss.value.detach() + loss.log_likelihood.mean()) == pytest.approx(expected)
+    expected = between + per_dimension.max().item()
+    assert (loss.value + loss.log_likelihood.mean()).item() == pytest.approx(expected)
 
 
 def test_importance_weighted_bound_is_the_log_mean_of_the_weights():
@@ -142,18 +142,13 @@ def test_importance_weighted_bound_does_not_underflow():
 def test_importance_weighted_bound_converges_to_the_closed_form():
     model, x = linear_gaussian_vae(), batch()
     exact = exact_log_likelihood(model, x).mean().item()
-    elbo = -ELBO(num_samples=20000)(model, x, generator=seeded()).value.item()
-    gaps = [exact - elbo]
-    for samples in (5, 50, 20000):
-        # Averaged over repetitions where one is noisy: it is the expectation that rises with M.
-        repeats = max(1, 20000 // samples // 20)
-        values = [
-            -ImportanceWeightedBound(samples)(model, x, generator=seeded(i)).value.item()
-            for i in range(repeats)
-        ]
-        gaps.append(exact - sum(values) / repeats)
+    # Repeated examples average the estimate's own spread away: it is the expectation that rises with M.
+    gaps = [exact + ELBO()(model, x.repeat(4000, 1), generator=seeded()).value.item()]
+    for samples, repeats in ((2, 4000), (20, 4000), (20000, 20)):
+        bound = ImportanceWeightedBound(samples)
+        gaps.append(exact + bound(model, x.repeat(repeats, 1), generator=seeded()).value.item())
     assert gaps[0] > gaps[1] > gaps[2] > abs(gaps[3])
-    assert abs(gaps[3]) < 2e-3
+    assert abs(gaps[3]) < 5e-3
 
 
 def test_a_generator_decides_the_loss():
