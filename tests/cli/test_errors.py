@@ -46,7 +46,7 @@ def run(*args: str) -> Result:
         (["key"], 1, "latents"),
         (["interrupt"], 130, "interrupted"),
         (["defect"], 1, "AttributeError: no attribute 'x'"),
-        (["value", "--count", "0"], 2, "0 is not in the range"),
+        (["value", "--count", "0"], 2, "--count"),
         (["value", "--cuont", "1"], 2, "No such option: --cuont"),
         ([], 2, "Missing argument"),
     ],

@@ -1,0 +1,237 @@
+"""`deepgen-fast sample`, `reconstruct` and `manifold`: pictures of a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepgen_fast.cli.arguments import Checkpoint, Output, RunDirectory, Seed, SplitName
+from deepgen_fast.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from deepgen_fast.cli.runs import Run
+
+_BATCH_SIZE = 512  # examples a decoder pass
+
+Count = Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")]
+Pixels = Annotated[
+    str,
+    typer.Option(
+        metavar="mean|draw",
+        help="mean: E[x|z], the usual picture. draw: x ~ p(x|z), with the pixel noise of the likelihood.",
+    ),
+]
+
+
+def sample(
+    run: RunDirectory,
+    count: Count = 100,
+    out: Output = None,
+    pixels: Pixels = "mean",
+    checkpoint: Checkpoint = "best",
+    seed: Seed = 0,
+) -> None:
+    """Draw new examples, z ~ N(0, I) then x from p(x|z), and write them as a picture or as numbers.
+
+    A name that ends in .npy gets the float32 array `[count, *event]` instead of a picture: the way for data
+    that are no images.
+
+    Examples:
+
+        deepgen-fast sample runs/digits
+
+        deepgen-fast sample runs/digits -n 25 --seed 1 -o digits.png
+
+        deepgen-fast sample runs/digits -n 10000 -o digits.npy
+    """
+    if pixels not in ("mean", "draw"):
+        raise UsageError(f"--pixels: expected mean or draw, got {pixels!r}")
+    from deepgen_fast.cli.runs import open_run
+
+    opened = open_run(run, checkpoint)
+    path = out or opened.figures / "samples.png"
+    if path.suffix == ".npy":
+        import numpy as np
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, draw_values(opened, count, seed, pixels).numpy())
+        print(path)
+    else:
+        print(draw_samples(opened, count, seed, path, pixels))
+
+
+def draw_values(run: Run, count: int, seed: int, pixels: str = "mean") -> Tensor:
+    """New examples `[count, *event]`: means, or draws of x ~ p(x|z)."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    likelihood = run.model.likelihood
+    z = torch.randn(count, run.model.latent_dim, generator=generator)
+    with torch.no_grad():
+        outputs = [run.model.decode(part) for part in z.split(_BATCH_SIZE)]
+        if pixels == "mean":
+            return torch.cat([likelihood.mean(output) for output in outputs])
+        return torch.cat([likelihood.sample(output, generator) for output in outputs])
+
+
+def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mean") -> Path:
+    """Write a grid of new examples."""
+    from deepgen_fast.cli import figures
+
+    images = figures.as_images(draw_values(run, count, seed, pixels), run.model.event_shape)
+    what = "E[x|z]" if pixels == "mean" else "x ~ p(x|z)"
+    columns = min(20, max(1, round(count**0.5)))
+    return figures.image_grid(images, path, title=f"Samples: z ~ N(0, I), {what}", columns=columns)
+
+
+def reconstruct(
+    run: RunDirectory,
+    count: Count = 40,
+    split: SplitName = "test",
+    out: Output = None,
+    checkpoint: Checkpoint = "best",
+) -> None:
+    """Picture examples of a split above what the model makes of them: E[x|z] at z = E[z|x].
+
+    Examples:
+
+        deepgen-fast reconstruct runs/digits
+
+        deepgen-fast reconstruct runs/digits --split train -n 20 -o train.png
+    """
+    from deepgen_fast.cli.runs import open_run
+
+    opened = open_run(run, checkpoint)
+    print(draw_reconstructions(opened, split, count, out or opened.figures / f"reconstructions-{split}.png"))
+
+
+def draw_reconstructions(run: Run, split: str, count: int, path: Path) -> Path:
+    """Write examples of a split above their reconstructions."""
+    from deepgen_fast.cli import figures
+    from deepgen_fast.cli.runs import some_examples
+
+    x = some_examples(run, split, count)
+    shape = run.model.event_shape
+    return figures.reconstruction_grid(
+        figures.as_images(x, shape),
+        figures.as_images(run.model.reconstruct(x), shape),
+        path,
+        title=f"Examples of the {split} split above their reconstructions, E[x|z] at z = E[z|x]",
+    )
+
+
+Dims = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I,J",
+        help="The two latents of the plane, counted from 1. If unset: both of a 2-D model; for more, the "
+        "plane of the "
+        "two principal components of E[z|x].",
+    ),
+]
+Side = Annotated[int, typer.Option(min=2, help="Images along each side of the decoded manifold.")]
+
+
+def manifold(
+    run: RunDirectory,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for both pictures; RUN/figures if unset."),
+    ] = None,
+    split: SplitName = "train",
+    dims: Dims = None,
+    side: Side = 20,
+    checkpoint: Checkpoint = "best",
+) -> None:
+    """Picture the latent space (Figure 13.5): (a) where examples lie, (b) what each place decodes to.
+
+    (a) E[z|x] of a split, coloured by class. (b) decoded images over a grid of the unit square, taken to z
+    through the normal quantile function, so that equal areas are equally probable under the prior. (b)
+    exists for 2-D
+    latents only: train with `--latent-dim 2` for it.
+
+    Examples:
+
+        deepgen-fast train vae --latent-dim 2 --out runs/plane
+
+        deepgen-fast manifold runs/plane
+
+        deepgen-fast manifold runs/digits --dims 3,7
+    """
+    from deepgen_fast.cli.runs import open_run
+
+    opened = open_run(run, checkpoint)
+    folder = out or opened.figures
+    latent_dim = opened.model.latent_dim
+    chosen = _parse_dims(dims, latent_dim)
+    if latent_dim < 2:
+        raise UsageError(f"{run}: its latent space has {latent_dim} dimension; the plane needs 2 or more")
+    print(draw_plane(opened, split, chosen, folder / "latent_plane.png"))
+    if latent_dim == 2:
+        print(draw_manifold(opened, side, folder / "manifold.png"))
+    else:
+        typer.echo(
+            f"(b) is left out: it decodes a square of 2-D latents, and this model has {latent_dim}. "
+            "Train one with --latent-dim 2 for it.",
+            err=True,
+        )
+
+
+def draw_plane(run: Run, split: str, dims: tuple[int, int] | None, path: Path) -> Path:
+    """Write Figure 13.5 (a): E[z|x] of a split, coloured by class."""
+    from deepgen_fast.cli import figures
+    from deepgen_fast.cli.runs import split_examples, split_named
+    from deepgen_fast.metrics import latent_means
+
+    means = latent_means(run.model, split_examples(run, split))
+    points, names = project(means, dims)
+    labels = split_named(run.data, split).labels
+    title = f"E[z|x] of the {split} split, {len(points)} examples"
+    return figures.latent_plane(points, labels, path, title=title, axis_names=names)
+
+
+def draw_manifold(run: Run, side: int, path: Path) -> Path:
+    """Write Figure 13.5 (b): the decoded manifold of a model with 2-D latents."""
+    import torch
+
+    from deepgen_fast.cli import figures
+
+    with torch.no_grad():
+        values = run.model.likelihood.mean(run.model.decode(figures.unit_square_latents(side)))
+    images = figures.as_images(values, run.model.event_shape)
+    return figures.manifold(images, side, path, title="Decoded manifold, E[x|z] over the prior's unit square")
+
+
+def project(means: Tensor, dims: tuple[int, int] | None) -> tuple[Tensor, tuple[str, str]]:
+    """Points `[N, 2]` of `means [N, latent_dim]` and the names of their axes.
+
+    dims are counted from 0. Without them: the latents themselves where there are two, else the plane of the
+    two leading principal components.
+    """
+    import torch
+
+    if dims is None and means.shape[1] == 2:
+        dims = (0, 1)
+    if dims is not None:
+        return means[:, list(dims)], (f"$z_{{{dims[0] + 1}}}$", f"$z_{{{dims[1] + 1}}}$")
+    centred = (means - means.mean(0)).double()
+    _, values, directions = torch.linalg.svd(centred, full_matrices=False)
+    share = values.square() / values.square().sum()
+    first, second = (f"principal component {i + 1} ({100 * share[i]:.0f} % of variance)" for i in range(2))
+    return (centred @ directions[:2].T).float(), (first, second)
+
+
+def _parse_dims(text: str | None, latent_dim: int) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        first, second = (int(part) - 1 for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--dims: expected two numbers such as 1,2, got {text!r}") from None
+    if first == second or not all(0 <= dim < latent_dim for dim in (first, second)):
+        raise UsageError(f"--dims: expected two different latents from 1 to {latent_dim}, got {text!r}")
+    return first, second

@@ -1,0 +1,114 @@
+"""A run directory opened for use: its config, its model with trained weights, its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.cli.errors import UsageError
+from deepgen_fast.data import DatasetSplits, LoaderBatches, Split, binarize
+from deepgen_fast.models import VAE
+from deepgen_fast.trainers import ConfigError, LoadedRun, RunConfig, load_run, load_run_data
+
+_SPLITS = ("train", "validation", "test")
+_BATCH_SIZE = 512
+
+
+@dataclass
+class Run:
+    """A trained model and where it came from."""
+
+    directory: Path
+    loaded: LoadedRun
+
+    @property
+    def model(self) -> VAE:
+        return self.loaded.model
+
+    @property
+    def config(self) -> RunConfig:
+        return self.loaded.config
+
+    @cached_property
+    def data(self) -> DatasetSplits:
+        """The data of the run, loaded when first asked for."""
+        return load_run_data(self.config)
+
+    @property
+    def figures(self) -> Path:
+        """Where pictures of this run go unless told otherwise."""
+        return self.directory / "figures"
+
+
+def open_run(directory: Path, checkpoint: str = "best") -> Run:
+    """Read config and weights of a run directory; the model is in eval mode on the CPU.
+
+    Raises:
+        UsageError: the directory holds no run.
+        CheckpointError: it holds no checkpoint, or a damaged one.
+    """
+    try:
+        return Run(directory, load_run(directory, checkpoint))
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
+
+
+def split_named(data: DatasetSplits, name: str) -> Split:
+    """One of the three splits.
+
+    Raises:
+        UsageError: an unknown name, or a split that the data does not have.
+    """
+    if name not in _SPLITS:
+        raise UsageError(f"--split: expected one of {', '.join(_SPLITS)}, got {name!r}")
+    split = getattr(data, name)
+    if split is None:
+        raise UsageError(f"--split: {data.name} was divided without a {name} part")
+    return split
+
+
+class BinarizedBatches:
+    """Batches of data too large for memory, made binary by the same draws at every pass."""
+
+    def __init__(self, batches: LoaderBatches, mode: str) -> None:
+        self.batches = batches
+        self.mode = mode
+
+    def __iter__(self) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        for batch in self.batches:
+            yield binarize(batch, self.mode, generator)
+
+
+def split_examples(run: Run, name: str) -> Tensor | BinarizedBatches:
+    """Examples of a split, binary where the run made them so: `[N, *event]`, or batches of large data.
+
+    Training examples, which a run draws anew at every visit, are drawn once.
+    """
+    return _examples(run, name, split_named(run.data, name))
+
+
+def some_examples(run: Run, name: str, count: int) -> Tensor:
+    """At most count examples `[n, *event]`, at even distances: data often come sorted by class."""
+    split = split_named(run.data, name)
+    if count < len(split):
+        split = split.subset(torch.arange(count) * len(split) // count)
+    examples = _examples(run, name, split)
+    return examples if isinstance(examples, Tensor) else torch.cat(list(examples))
+
+
+def _examples(run: Run, name: str, split: Split) -> Tensor | BinarizedBatches:
+    # Held-out splits come binary from load_run_data.
+    mode = run.config.data.binarize if name == "train" else "none"
+    if split.images is not None:
+        return binarize(split.images, mode, torch.Generator().manual_seed(0))
+    assert split.dataset is not None
+    workers = run.config.data.num_workers
+    return BinarizedBatches(
+        LoaderBatches(split.dataset, _BATCH_SIZE, shuffle=False, num_workers=workers), mode
+    )

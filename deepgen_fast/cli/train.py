@@ -1,0 +1,210 @@
+"""`deepgen-fast train vae`: a run from flags, a config file, or both."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepgen_fast.cli import options as flags
+from deepgen_fast.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from deepgen_fast.data import DatasetSplits
+    from deepgen_fast.models import VAE
+    from deepgen_fast.trainers import RunConfig, TrainingResult
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="TOML file with sections data, model, objective, trainer; flags override it. A run directory's "
+        "config.toml repeats that run.",
+        rich_help_panel="Run",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Run directory: config.toml, metrics.jsonl, checkpoints, sample grids, TensorBoard files.",
+        show_default="runs/DATA-DATE-TIME",
+        rich_help_panel="Run",
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        file_okay=False,
+        metavar="RUN",
+        help="Go on with a stopped run, bit for bit as if it had not stopped. Only --epochs may stand "
+        "beside it: a "
+        "new total.",
+        rich_help_panel="Run",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.FIELD=VALUE",
+        help="Any other field of the config, such as `--set model.channels=[32,64]`; may be repeated.",
+        rich_help_panel="Run",
+    ),
+]
+ShowConfig = Annotated[
+    bool,
+    typer.Option(
+        "--show-config",
+        help="Print the whole config, every field explained, and train nothing.",
+        rich_help_panel="Run",
+    ),
+]
+
+
+def vae(
+    config: ConfigFile = None,
+    out: Out = None,
+    resume: Resume = None,
+    settings: Settings = None,
+    show_config: ShowConfig = False,
+    data: flags.DataName = None,
+    image_size: flags.ImageSize = None,
+    binarize: flags.Binarize = None,
+    architecture: flags.Architecture = None,
+    hidden_dim: flags.HiddenDim = None,
+    latent_dim: flags.LatentDim = None,
+    likelihood: flags.Likelihood = None,
+    variance: flags.Variance = None,
+    scale: flags.Scale = None,
+    activation: flags.Activation = None,
+    objective: flags.Kind = None,
+    beta: flags.Beta = None,
+    kl_warmup_steps: flags.KlWarmupSteps = None,
+    free_bits: flags.FreeBits = None,
+    num_samples: flags.NumSamples = None,
+    epochs: flags.Epochs = None,
+    batch_size: flags.BatchSize = None,
+    learning_rate: flags.LearningRate = None,
+    schedule: flags.Schedule = None,
+    gradient_clip: flags.GradientClip = None,
+    precision: flags.Precision = None,
+    ema_decay: flags.EmaDecay = None,
+    early_stopping: flags.EarlyStopping = None,
+    device: flags.Device = None,
+    threads: flags.Threads = None,
+    progress: flags.Progress = None,
+    seed: flags.Seed = None,
+) -> None:
+    """Train a variational autoencoder.
+
+    Data are checked before training starts. Ctrl-C finishes the step, writes a checkpoint and stops;
+    --resume goes on from there. The loss is in nats an example, summed over pixels, and so are its two
+    parts.
+
+    Examples:
+
+        deepgen-fast train vae
+
+        deepgen-fast train vae --latent-dim 2 --binarize stochastic -o runs/plane
+
+        deepgen-fast train vae --data photos/ --image-size 32 --likelihood gaussian
+
+        deepgen-fast train vae --show-config > my.toml
+
+        deepgen-fast train vae --config my.toml --learning-rate 3e-4
+
+        deepgen-fast train vae --config runs/plane/config.toml --out runs/again
+
+        deepgen-fast train vae --resume runs/plane --epochs 200
+    """
+    given = {name: value for name, value in locals().items() if name in flags.FIELDS}
+    if resume is not None:
+        _resume(resume, given, others=[config, out, settings or None, show_config or None])
+        return
+    chosen = _config(config, flags.overrides(given, settings or []))
+    if show_config:
+        from deepgen_fast.cli.config_text import annotated_toml
+
+        print(annotated_toml(chosen))
+        return
+    from deepgen_fast import trainers
+
+    directory = out or default_directory(chosen)
+    if trainers.RunDirectory(directory).is_used():
+        raise UsageError(f"--out: {directory} already holds a run: --resume it, or name another directory")
+    splits = trainers.load_run_data(chosen)
+    _announce(chosen, splits, directory)
+    _report(trainers.train(chosen, directory, splits=splits), directory)
+
+
+def _config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
+    from deepgen_fast.trainers import ConfigError, RunConfig
+
+    name = overrides.get("data.name")
+    if name is not None and Path(name).expanduser().exists():
+        # The run can then be repeated from any working directory.
+        overrides["data.name"] = str(Path(name).expanduser().resolve())
+    try:
+        config = RunConfig() if path is None else RunConfig.from_toml(path)
+        return config.with_overrides(overrides)
+    except ConfigError as error:
+        raise UsageError(str(error).removeprefix("overrides: ")) from error
+
+
+def default_directory(config: RunConfig) -> Path:
+    """runs/DATA-DATE-TIME."""
+    name = Path(config.data.name).stem or "vae"
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _resume(directory: Path, given: dict[str, Any], others: list[Any]) -> None:
+    epochs = given.pop("epochs")
+    if any(value is not None for value in (*given.values(), *others)):
+        raise UsageError("--resume takes the run's own config: only --epochs may stand beside it")
+    from deepgen_fast.trainers import CheckpointError, ConfigError, resume
+
+    try:
+        result = resume(directory, epochs)
+    except (ConfigError, CheckpointError) as error:
+        raise UsageError(f"--resume: {error}") from error
+    _report(result, directory)
+
+
+def _announce(config: RunConfig, splits: DatasetSplits, directory: Path) -> None:
+    parts = [
+        f"{len(part)} {name}"
+        for name, part in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
+        if part is not None
+    ]
+    typer.echo(f"data   {splits.name}: {', '.join(parts)}; examples {list(splits.event_shape)}", err=True)
+    typer.echo(f"run    {directory}", err=True)
+
+
+def _report(result: TrainingResult, directory: Path) -> None:
+    done = f"{result.epochs} epochs, {result.steps} steps, {result.seconds:.1f} s"
+    if result.best_validation_loss is not None:
+        done += f"; best validation loss {result.best_validation_loss:.2f} at epoch {result.best_epoch}"
+    reason = {"completed": "done", "early_stopping": "stopped early: no improvement"}.get(
+        result.reason, result.reason
+    )
+    typer.echo(f"{reason}: {done}")
+    if result.reason == "interrupted":
+        typer.echo(f"go on  deepgen-fast train vae --resume {directory}")
+        raise typer.Exit(130)
+    typer.echo(f"next   deepgen-fast evaluate {directory}")
+
+
+def describe_model(model: VAE) -> str:
+    """Layer sizes and parameter count in a few words."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return f"{math.prod(model.event_shape)} pixels, {model.latent_dim} latents, {parameters:,} parameters"
