@@ -29,7 +29,32 @@ def draw_seed(device: torch.device | str = "cpu", generator: torch.Generator | N
     Returns:
         int64 tensor of shape ``[]``.
     """
+    if torch.compiler.is_compiling() and generator is None:
+        return _draw_seed(torch.device(device))
     return torch.empty((), dtype=torch.int64, device=device).random_(generator=generator)
+
+
+# Inductor has random numbers of its own; an opaque operator draws from torch's generator, as eager does.
+@torch.library.custom_op("deepgen_fast_random::draw_seed", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def _draw_seed(device: torch.device) -> Tensor:
+    return torch.empty((), dtype=torch.int64, device=device).random_()
+
+
+@_draw_seed.register_fake
+def _(device: torch.device) -> Tensor:
+    return torch.empty((), dtype=torch.int64, device=device)
+
+
+def seeded_noise(mean: Tensor, num_samples: int | None, generator: torch.Generator | None) -> Tensor:
+    """Noise of z's shape as a tensor, for torch.func, whose vmap decides whether lanes share a seed.
+
+    ``torch.vmap(..., randomness="different")`` gives each lane a seed of its own, ``"same"`` one seed to all, and
+    ``"error"`` raises, as for torch's own random functions.
+    """
+    limit = torch.iinfo(torch.int64).max
+    seed = torch.randint(limit, (), dtype=torch.int64, device=mean.device, generator=generator)
+    size = mean.shape if num_samples is None else (num_samples, *mean.shape)
+    return philox_normal(seed, size, num_samples is not None).to(mean.dtype)
 
 
 def _multiply_high_low(multiplier: int, word: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,10 @@ template <>
 inline constexpr ScalarType kScalarType<Half> = ScalarType::Half;
 template <>
 inline constexpr ScalarType kScalarType<BFloat16> = ScalarType::BFloat16;
+template <>
+inline constexpr ScalarType kScalarType<int64_t> = ScalarType::Long;
+template <>
+inline constexpr ScalarType kScalarType<bool> = ScalarType::Bool;
 
 // Calls visit(T{}) with the floating type of a tensor.
 template <class Visitor>
@@ -59,11 +63,6 @@ auto dispatch_floating(const Tensor& tensor, const char* name, Visitor&& visit) 
 }
 
 template <class T>
-const T* const_data(const Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
-
-template <class T>
 T* mutable_data(const Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
 }
@@ -72,39 +71,51 @@ inline Tensor new_tensor(const Tensor& like, const std::vector<int64_t>& sizes, 
   return torch::stable::new_empty(like, sizes, type);
 }
 
-inline Tensor no_tensor(const Tensor& like, ScalarType type) { return new_tensor(like, {0}, type); }
-
 inline std::vector<int64_t> sizes_of(const Tensor& tensor) {
   const auto sizes = tensor.sizes();
   return {sizes.begin(), sizes.end()};
 }
 
-// An optional input of T, float32, uint8 or bool, with `columns` columns a row, as kernels read it.
-template <class T>
-Operand operand(const OptionalTensor& tensor, int64_t columns, const char* name) {
-  if (!tensor.has_value()) return {};
-  Operand result;
-  result.data = tensor->const_data_ptr();
-  result.rows = columns > 0 ? std::max<int64_t>(1, tensor->numel() / columns) : 1;
-  const ScalarType type = tensor->scalar_type();
-  if (type == kScalarType<T>) {
-    result.kind = Kind::kSame;
-  } else if (type == ScalarType::Float) {
-    result.kind = Kind::kFloat;
-  } else {
-    STD_TORCH_CHECK(type == ScalarType::Byte || type == ScalarType::Bool, "deepgen_fast (cuda): ", name,
-                    " must have the dtype of the decoder output or of the mean, float32, uint8 or bool");
-    result.kind = Kind::kByte;
-  }
-  return result;
-}
-
-// The device, stream and allocator of one call; keeps the tensors' device current while it lives.
+// The device, stream and allocator of one call; keeps the tensors' device current while it lives. Inputs come through
+// it, checked for all that would otherwise read memory that is not theirs (the public functions have checked the rest).
 class Launcher {
  public:
   explicit Launcher(const Tensor& on);
 
   int multiprocessors() const { return multiprocessors_; }
+
+  template <class T>
+  const T* input(const Tensor& tensor, int64_t numel, const char* name) const {
+    STD_TORCH_CHECK(tensor.scalar_type() == kScalarType<T>, "deepgen_fast (cuda): ", name, " has the wrong dtype");
+    STD_TORCH_CHECK(tensor.numel() == numel, "deepgen_fast (cuda): ", name, " has ", tensor.numel(),
+                    " elements, expected ", numel);
+    check_readable(tensor, name);
+    return static_cast<const T*>(tensor.const_data_ptr());
+  }
+
+  // null when absent
+  template <class T>
+  const T* input(const OptionalTensor& tensor, int64_t numel, const char* name) const {
+    return tensor.has_value() ? input<T>(*tensor, numel, name) : nullptr;
+  }
+
+  // An input that repeats over `rows` rows of `columns`; T, or with `any_kind` float32, uint8 or bool as well.
+  template <class T>
+  Operand operand(const OptionalTensor& tensor, int64_t rows, int64_t columns, const char* name,
+                  bool any_kind = false) const {
+    if (!tensor.has_value()) return {};
+    check_readable(*tensor, name);
+    const int64_t numel = tensor->numel();
+    Operand result{tensor->const_data_ptr(), columns > 0 ? std::max<int64_t>(1, numel / columns) : 1, Kind::kSame};
+    STD_TORCH_CHECK(rows * columns == 0 || (result.rows * columns == numel && rows % result.rows == 0),
+                    "deepgen_fast (cuda): ", name, " does not repeat over the rows of the input");
+    const ScalarType type = tensor->scalar_type();
+    if (type == kScalarType<T>) return result;
+    result.kind = type == ScalarType::Float ? Kind::kFloat : Kind::kByte;
+    STD_TORCH_CHECK(any_kind && (result.kind == Kind::kFloat || type == ScalarType::Byte || type == ScalarType::Bool),
+                    "deepgen_fast (cuda): ", name, " has the wrong dtype");
+    return result;
+  }
 
   template <class T>
   struct Scratch {
@@ -133,6 +144,12 @@ class Launcher {
   }
 
  private:
+  void check_readable(const Tensor& tensor, const char* name) const {
+    STD_TORCH_CHECK(tensor.is_contiguous(), "deepgen_fast (cuda): ", name, " must be contiguous");
+    STD_TORCH_CHECK(tensor.is_cuda() == on_.is_cuda() && tensor.get_device_index() == on_.get_device_index(),
+                    "deepgen_fast (cuda): ", name, " must be on the device of the other tensors");
+  }
+
   Tensor on_;
   int multiprocessors_ = 1;
 #if !defined(DGF_SIMT)

@@ -22,18 +22,17 @@ struct LikelihoodShape {
 
 // A body with its inputs set, and no outputs.
 template <class Body>
-Body likelihood_body(const LikelihoodShape& shape, const Tensor& output, const Tensor& target,
-                     const OptionalTensor& logvar, const OptionalTensor& mask) {
+Body likelihood_body(const Launcher& launcher, const LikelihoodShape& shape, const Tensor& output,
+                     const Tensor& target, const OptionalTensor& logvar, const OptionalTensor& mask) {
   using T = typename Body::Element;
   Body body{};
-  body.output = const_data<T>(output);
+  body.output = launcher.input<T>(output, shape.rows * shape.columns, "the decoder output");
   body.row_length = shape.columns;
-  body.target = operand<T>(target, shape.columns, "target");
-  body.mask = operand<T>(mask, shape.columns, "mask");
-  body.logvar = operand<T>(logvar, shape.columns, "logvar");
+  body.target = launcher.operand<T>(target, shape.rows, shape.columns, "target", true);
+  body.mask = launcher.operand<bool>(mask, shape.rows, shape.columns, "mask");
   body.shared_logvar = logvar.has_value() && logvar->numel() == 1;
-  STD_TORCH_CHECK(!logvar.has_value() || body.logvar.kind == Kind::kSame,
-                  "deepgen_fast (cuda): logvar must have the dtype of the decoder output");
+  body.logvar = launcher.operand<T>(logvar, body.shared_logvar ? 1 : shape.rows,
+                                    body.shared_logvar ? 1 : shape.columns, "logvar");
   return body;
 }
 
@@ -46,7 +45,7 @@ Tensor likelihood(const Tensor& output, const Tensor& target, const OptionalTens
     using C = Compute<T>;
     const Launcher launcher(output);
     const Tensor value = new_tensor(output, elementwise ? shape.full : shape.leading, kScalarType<C>);
-    auto body = likelihood_body<LikelihoodBody<T, Formula, true, false>>(shape, output, target, logvar, mask);
+    auto body = likelihood_body<LikelihoodBody<T, Formula, true, false>>(launcher, shape, output, target, logvar, mask);
     body.values = elementwise ? mutable_data<C>(value) : nullptr;
     run_rows(launcher, body, shape.rows, shape.columns, bool(body.alignment()),
              elementwise ? nullptr : mutable_data<C>(value));
@@ -67,14 +66,14 @@ LikelihoodGradients likelihood_backward(const Tensor& grad, const Tensor& output
     using T = decltype(type);
     using C = Compute<T>;
     const Launcher launcher(output);
-    auto body = likelihood_body<LikelihoodBody<T, Formula, false, true>>(shape, output, target, logvar, mask);
+    auto body = likelihood_body<LikelihoodBody<T, Formula, false, true>>(launcher, shape, output, target, logvar, mask);
     const bool row_logvar = need_logvar && body.shared_logvar, full_logvar = need_logvar && !body.shared_logvar;
     const LikelihoodGradients gradients{
         new_tensor(output, shape.full_if(need_output), kScalarType<T>),
         new_tensor(output, shape.full_if(need_target), kScalarType<C>),
         new_tensor(output, row_logvar ? shape.leading : shape.full_if(full_logvar),
                    row_logvar ? kScalarType<C> : kScalarType<T>)};
-    body.grad = const_data<C>(grad);
+    body.grad = launcher.input<C>(grad, elementwise ? shape.rows * shape.columns : shape.rows, "grad");
     body.grad_elementwise = elementwise;
     body.grad_output = need_output ? mutable_data<T>(gradients.output) : nullptr;
     body.grad_target = need_target ? mutable_data<C>(gradients.target) : nullptr;

@@ -15,19 +15,16 @@ struct PosteriorShape {
 };
 
 template <class T>
-PosteriorInputs<T> posterior_inputs(const PosteriorShape& shape, const Tensor& mean, const Tensor& scale,
-                                    const OptionalTensor& prior_mean, const OptionalTensor& prior_logvar,
-                                    int64_t scale_kind) {
+PosteriorInputs<T> posterior_inputs(const Launcher& launcher, const PosteriorShape& shape, const Tensor& mean,
+                                    const Tensor& scale, const OptionalTensor& prior_mean,
+                                    const OptionalTensor& prior_logvar, int64_t scale_kind) {
   PosteriorInputs<T> inputs{};
-  inputs.mean = const_data<T>(mean);
-  inputs.scale = const_data<T>(scale);
+  inputs.mean = launcher.input<T>(mean, shape.batch * shape.columns, "mean");
+  inputs.scale = launcher.input<T>(scale, shape.batch * shape.columns, "the scale");
   inputs.row_length = shape.columns;
-  inputs.prior_mean = operand<T>(prior_mean, shape.columns, "prior_mean");
-  inputs.prior_logvar = operand<T>(prior_logvar, shape.columns, "prior_logvar");
+  inputs.prior_mean = launcher.operand<T>(prior_mean, shape.batch, shape.columns, "prior_mean");
+  inputs.prior_logvar = launcher.operand<T>(prior_logvar, shape.batch, shape.columns, "prior_logvar");
   inputs.scale_kind = static_cast<int>(scale_kind);
-  const auto readable = [](const Operand& prior) { return !prior || prior.kind == Kind::kSame; };
-  STD_TORCH_CHECK(readable(inputs.prior_mean) && readable(inputs.prior_logvar),
-                  "deepgen_fast (cuda): prior_mean and prior_logvar must have the dtype of mean");
   return inputs;
 }
 

@@ -103,7 +103,7 @@ def likelihood_kernel(
         if WIDE:
             sample = sample.to(tl.int64)
         if SAMPLES > 1:
-            row_mask = (row < batch) & (sample < samples)
+            row_mask = row < tl.where(sample < samples, batch, 0)
             inside = row_mask[:, None] & (col < columns)[None, :]
         sample_row = sample * batch + row
         offset = sample_row[:, None] * columns + col[None, :]

@@ -26,14 +26,13 @@ ONE_VALUE, ONE_ROW, ROW_PER_EXAMPLE, ROW_PER_SAMPLE = (tl.constexpr(code) for co
 
 
 class Tile(NamedTuple):
-    """Tile shape for rows of ``columns`` elements; ``unit`` divides the row length and is known to the
-    compiler."""
+    """How one row length is cut."""
 
     rows: int
     cols: int
-    chunks: int
-    unit: int
-    full: bool  # cols * chunks == columns: no column mask
+    chunks: int  # programs a row
+    unit: int  # divides the row length, and is known to the compiler: alignment of every row
+    full: bool  # the chunks fill the row: no column mask
     num_warps: int
 
 
@@ -46,7 +45,7 @@ def tile_for(columns: int) -> Tile:
     """
     unit = math.gcd(columns, 16)
     if columns <= LONGEST_TILED_ROW:
-        cols = max(16, triton.next_power_of_2(columns))
+        cols = max(4, triton.next_power_of_2(columns))
         return Tile(max(1, 1024 // cols), cols, 1, unit, cols == columns, max(4, cols // 256))
     # The longest chunk whose padding stays under an eighth of the row.
     cols = next((c for c in (4096, 2048) if -columns % c <= columns // 8), 1024)
@@ -54,9 +53,8 @@ def tile_for(columns: int) -> Tile:
 
 
 def is_wide(*elements: int) -> bool:
-    """Whether an offset into the largest of these tensors needs 64 bits (padding of the last tile
-    included)."""
-    return max(elements) > INDEX_LIMIT - 2**16
+    """Whether an offset into the largest of these tensors needs 64 bits."""
+    return max(elements) > INDEX_LIMIT
 
 
 def samples_per_program(samples: int, programs: int) -> int:

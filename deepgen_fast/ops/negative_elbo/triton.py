@@ -116,8 +116,8 @@ def _logvar_gradient(grad: Tensor | None, logvar: Tensor | None, like: Tensor) -
 
 @traceable(
     "negative_elbo(Tensor decoder_output, Tensor target, Tensor? likelihood_logvar, Tensor? mask, "
-    "Tensor mean, Tensor scale, Tensor? prior_mean, Tensor? prior_logvar, float beta, float free_bits, int likelihood, "
-    "int scale_kind, bool mean_reduction, bool need_gradients) -> "
+    "Tensor mean, Tensor scale, Tensor? prior_mean, Tensor? prior_logvar, float beta, float free_bits, "
+    "int likelihood, int scale_kind, bool mean_reduction, bool need_gradients) -> "
     "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 def negative_elbo(

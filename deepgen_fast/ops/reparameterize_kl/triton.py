@@ -100,7 +100,7 @@ def forward_kernel(
             sample = sample.to(tl.int64)
         z_mask = inside
         if SAMPLES > 1:
-            z_mask = (row_mask & (sample < samples))[:, None] & (col < columns)[None, :]
+            z_mask = (row < tl.where(sample < samples, batch, 0))[:, None] & (col < columns)[None, :]
         z_offset = (sample * batch + row)[:, None] * columns + col[None, :]
         noise = _noise(noise_ptr, seed_ptr, row, sample, chunk, z_offset, z_mask, ROWS, COLS, ACC)
         z = reparameterize(mean, std, scale, noise)

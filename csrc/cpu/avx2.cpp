@@ -1,0 +1,32 @@
+// The kernels for avx2. Standard headers come before the target pragma, so none of their inline functions is compiled
+// for instructions that the processor at hand may lack; no torch header comes at all.
+#include <cstdint>
+#include <cstring>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "../common/scalar_math.h"
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#pragma GCC target("avx2,fma,f16c")
+#define DGF_VECTOR_BYTES 32
+#define DGF_SET_NAME "avx2"
+
+#include "../common/philox.h"
+#include "../ops/bernoulli_log_likelihood/math.h"
+#include "../ops/gaussian_log_likelihood/math.h"
+#include "../ops/reparameterize_kl/math.h"
+
+namespace dgf {
+namespace avx2 {
+#include "kernel_table.h"
+}  // namespace avx2
+const CpuKernels* kernels_avx2() { return &avx2::kTable; }
+}  // namespace dgf
+#else
+namespace dgf {
+const CpuKernels* kernels_avx2() { return nullptr; }
+}  // namespace dgf
+#endif

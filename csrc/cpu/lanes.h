@@ -1,0 +1,267 @@
+// How a kernel walks a row: 16 columns at a time in the accumulation type, with loads and stores that convert.
+// float, bfloat16 and half compute in Floats; double in Doubles, lane by lane through libm (for gradcheck, not speed).
+
+#define DGF_OUT_OF_LINE static __attribute__((noinline))
+
+struct Doubles {
+  double lane[kLanes];
+  Doubles() = default;
+  __attribute__((always_inline)) explicit Doubles(double value) {
+    for (int i = 0; i < kLanes; ++i) lane[i] = value;
+  }
+};
+struct DoubleMask {
+  bool lane[kLanes];
+};
+
+#define DGF_LANEWISE(Result, signature, expression)          \
+  DGF_OUT_OF_LINE Result signature {                         \
+    Result r;                                                \
+    for (int i = 0; i < kLanes; ++i) r.lane[i] = expression; \
+    return r;                                                \
+  }
+DGF_LANEWISE(Doubles, operator+(const Doubles& a, const Doubles& b), a.lane[i] + b.lane[i])
+DGF_LANEWISE(Doubles, operator-(const Doubles& a, const Doubles& b), a.lane[i] - b.lane[i])
+DGF_LANEWISE(Doubles, operator*(const Doubles& a, const Doubles& b), a.lane[i] * b.lane[i])
+DGF_LANEWISE(Doubles, operator/(const Doubles& a, const Doubles& b), a.lane[i] / b.lane[i])
+DGF_LANEWISE(Doubles, operator-(const Doubles& a), -a.lane[i])
+DGF_LANEWISE(DoubleMask, operator<(const Doubles& a, const Doubles& b), a.lane[i] < b.lane[i])
+DGF_LANEWISE(DoubleMask, operator==(const Doubles& a, const Doubles& b), a.lane[i] == b.lane[i])
+DGF_LANEWISE(DoubleMask, both(const DoubleMask& a, const DoubleMask& b), a.lane[i] && b.lane[i])
+DGF_LANEWISE(Doubles, select(const DoubleMask& m, const Doubles& a, const Doubles& b), m.lane[i] ? a.lane[i] : b.lane[i])
+DGF_LANEWISE(Doubles, fma(const Doubles& a, const Doubles& b, const Doubles& c),
+             dgf::fma(a.lane[i], b.lane[i], c.lane[i]))
+DGF_LANEWISE(Doubles, exp(const Doubles& x), dgf::exp(x.lane[i]))
+DGF_LANEWISE(Doubles, exp_finite(const Doubles& x), dgf::exp_finite(x.lane[i]))
+DGF_LANEWISE(Doubles, log(const Doubles& x), dgf::log(x.lane[i]))
+DGF_LANEWISE(Doubles, log1p_unit(const Doubles& x), dgf::log1p_unit(x.lane[i]))
+DGF_LANEWISE(Doubles, absolute(const Doubles& x), dgf::absolute(x.lane[i]))
+DGF_LANEWISE(Doubles, negative_part(const Doubles& x), dgf::negative_part(x.lane[i]))
+DGF_LANEWISE(Doubles, positive_part(const Doubles& x), dgf::positive_part(x.lane[i]))
+#undef DGF_LANEWISE
+
+// The vector that elements of type T are computed in.
+template <class T>
+struct WideOf {
+  typedef Floats type;
+};
+template <>
+struct WideOf<double> {
+  typedef Doubles type;
+};
+template <class T>
+using Wide = typename WideOf<T>::type;
+
+// ---- whole vectors and tails -------------------------------------------------------------------------------------
+
+// How many of the 16 columns exist. Only a row's last vector has fewer, so the branch on it is free, and a kernel's
+// body is compiled once, not once for whole vectors and once for tails.
+struct Extent {
+  int count;
+  __attribute__((always_inline)) bool full() const { return __builtin_expect(count == kLanes, 1); }
+};
+
+// Zero the lanes past the end of the row.
+template <class V, class Lane>
+DGF_OUT_OF_LINE void zero_past(V& x, int count, Lane* lane) {
+  memcpy(lane, &x, sizeof x);
+  for (int i = count; i < kLanes; ++i) lane[i] = 0;
+  memcpy(&x, lane, sizeof x);
+}
+DGF_INLINE Floats keep(Floats x, Extent extent) {
+  float lane[kLanes];
+  if (!extent.full()) zero_past(x, extent.count, lane);
+  return x;
+}
+DGF_INLINE Doubles keep(Doubles x, Extent extent) {
+  double lane[kLanes];
+  if (!extent.full()) zero_past(x, extent.count, lane);
+  return x;
+}
+
+// ---- loads -------------------------------------------------------------------------------------------------------
+
+typedef uint16_t NativeShort __attribute__((vector_size(DGF_VECTOR_BYTES / 2)));
+typedef uint8_t NativeByte __attribute__((vector_size(DGF_VECTOR_BYTES / 4)));
+
+DGF_INLINE void load_vector(const float* from, Floats& x) { memcpy(&x, from, sizeof x); }
+
+DGF_INLINE void load_vector(const BFloat16* from, Floats& x) {
+  DGF_EACH_PART {
+    NativeShort raw;
+    memcpy(&raw, from + p * kPartLanes, sizeof raw);
+    x.part[p] = (NativeFloat)(__builtin_convertvector(raw, NativeWord) << 16);
+  }
+}
+
+DGF_INLINE void load_vector(const Half* from, Floats& x) {
+#if DGF_VECTOR_BYTES == 64
+  x.part[0] = (NativeFloat)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART x.part[p] = (NativeFloat)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(from + p * kPartLanes)));
+#else
+  __fp16 raw[kLanes];
+  memcpy(raw, from, sizeof raw);
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) x.part[p][lane] = raw[p * kPartLanes + lane];
+#endif
+}
+
+DGF_INLINE void load_vector(const uint8_t* from, Floats& x) {
+  DGF_EACH_PART {
+    NativeByte raw;
+    memcpy(&raw, from + p * kPartLanes, sizeof raw);
+    x.part[p] = __builtin_convertvector((NativeInt)__builtin_convertvector(raw, NativeWord), NativeFloat);
+  }
+}
+
+template <class T>
+DGF_INLINE void load_vector(const T* from, Doubles& x) {
+  for (int i = 0; i < kLanes; ++i) x.lane[i] = (double)from[i];
+}
+
+template <class V, class T>
+DGF_OUT_OF_LINE void load_tail(const T* from, int count, V& x) {
+  T padded[kLanes] = {};
+  memcpy(padded, from, count * sizeof(T));
+  load_vector(padded, x);
+}
+template <class V, class T>
+DGF_INLINE V load(const T* from, Extent extent) {
+  V x;
+  if (extent.full())
+    load_vector(from, x);
+  else
+    load_tail(from, extent.count, x);
+  return x;
+}
+
+template <class T>
+struct AccumulateOf {
+  typedef float type;
+};
+template <>
+struct AccumulateOf<double> {
+  typedef double type;
+};
+
+// One element, widened and repeated in all lanes.
+template <class V, class T>
+DGF_INLINE V broadcast_element(const T* from) {
+  T repeated[kLanes];
+  for (int i = 0; i < kLanes; ++i) repeated[i] = *from;
+  V x;
+  load_vector(repeated, x);
+  return x;
+}
+
+// The incoming gradient of a row's sum: per row, or one number for all.
+template <class Accumulate>
+DGF_INLINE Accumulate row_gradient(const LikelihoodArguments& a, int64_t row) {
+  return a.grad && !a.grad_elementwise ? ((const Accumulate*)a.grad)[row] : (Accumulate)a.grad_scale;
+}
+
+// Targets may be of the input's type, float, or bytes (uint8 and bool); the branch is the same for a whole call.
+template <class T>
+DGF_INLINE Wide<T> load_target(const Target& target, int64_t at, Extent extent) {
+  typedef Wide<T> V;
+  switch (target.kind) {
+    case TargetKind::kSame: return load<V>((const T*)target.data + at, extent);
+    case TargetKind::kFloat: return load<V>((const float*)target.data + at, extent);
+    default: return load<V>((const uint8_t*)target.data + at, extent);
+  }
+}
+
+// Zero where the mask is false.
+template <class V>
+DGF_INLINE V apply_mask(const V& x, const uint8_t* mask, Extent extent) {
+  return select(load<V>(mask, extent) == V(0), V(0), x);
+}
+
+// ---- stores ------------------------------------------------------------------------------------------------------
+
+DGF_INLINE void store_vector(const Floats& x, float* to) { memcpy(to, &x, sizeof x); }
+
+DGF_INLINE void store_vector(const Floats& x, BFloat16* to) {
+  const Words raw = bits(x);
+  // Round to nearest even on the dropped half; a NaN keeps being one.
+  Words rounded = raw + Words(0x7fffu) + (shift_right(raw, 16) & Words(1u));
+  rounded = select(x == x, rounded, Words(0x7fc00000u));
+  DGF_EACH_PART {
+    const NativeShort narrow = __builtin_convertvector(rounded.part[p] >> 16, NativeShort);
+    memcpy(to + p * kPartLanes, &narrow, sizeof narrow);
+  }
+}
+
+DGF_INLINE void store_vector(const Floats& x, Half* to) {
+#if DGF_VECTOR_BYTES == 64
+  _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph((__m512)x.part[0], 0));
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART _mm_storeu_si128((__m128i*)(to + p * kPartLanes), _mm256_cvtps_ph((__m256)x.part[p], 0));
+#else
+  __fp16 raw[kLanes];
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) raw[p * kPartLanes + lane] = (__fp16)x.part[p][lane];
+  memcpy(to, raw, sizeof raw);
+#endif
+}
+
+DGF_INLINE void store_vector(const Doubles& x, double* to) { memcpy(to, &x, sizeof x); }
+
+template <class V, class T>
+DGF_OUT_OF_LINE void store_tail(const V& x, T* to, int count) {
+  T padded[kLanes];
+  store_vector(x, padded);
+  memcpy(to, padded, count * sizeof(T));
+}
+template <class V, class T>
+DGF_INLINE void store(const V& x, T* to, Extent extent) {
+  if (extent.full())
+    store_vector(x, to);
+  else
+    store_tail(x, to, extent.count);
+}
+
+// ---- walking and summing a row -----------------------------------------------------------------------------------
+
+DGF_INLINE Extent extent_at(int64_t at, int64_t end) { return {end - at < kLanes ? (int)(end - at) : kLanes}; }
+
+template <class F>
+DGF_INLINE void each_column(int64_t begin, int64_t end, F body) {
+#pragma GCC unroll 1
+  for (int64_t at = begin; at < end; at += kLanes) body(at, extent_at(at, end));
+}
+
+// Adds 16 lanes in a fixed tree.
+DGF_OUT_OF_LINE double sum_lanes(double* lane) {
+  for (int width = kLanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+  return lane[0];
+}
+
+DGF_OUT_OF_LINE void add_lanes(const Floats& x, double* total) {
+  float lane[kLanes];
+  memcpy(lane, &x, sizeof lane);
+  for (int i = 0; i < kLanes; ++i) total[i] += (double)lane[i];
+}
+DGF_OUT_OF_LINE void add_lanes(const Doubles& x, double* total) {
+  for (int i = 0; i < kLanes; ++i) total[i] += x.lane[i];
+}
+
+// Sum of body's vectors over a row. At most kBlock vectors are added in float before they go into double lanes, so the
+// error does not grow with the row, and the order is the same for every instruction set and thread count.
+template <class V, class F>
+DGF_INLINE double sum_columns(int64_t begin, int64_t end, F body) {
+  constexpr int64_t kBlock = 8 * kLanes;
+  double total[kLanes] = {};
+#pragma GCC unroll 1
+  for (int64_t block_begin = begin; block_begin < end; block_begin += kBlock) {
+    const int64_t block_end = block_begin + kBlock < end ? block_begin + kBlock : end;
+    V block(0.0f);
+#pragma GCC unroll 1
+    for (int64_t at = block_begin; at < block_end; at += kLanes) {
+      const Extent extent = extent_at(at, end);
+      block = block + keep(body(at, extent), extent);
+    }
+    add_lanes(block, total);
+  }
+  return sum_lanes(total);
+}

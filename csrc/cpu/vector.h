@@ -1,0 +1,217 @@
+// 16 lanes of float and of 32-bit words, whatever the register width: one AVX-512 register, two of AVX2, four of NEON.
+// Included once per instruction set, inside that set's namespace and target pragma; no standard header may be
+// included from here on (its inline functions would be compiled for a processor that may not be there).
+//
+// Every operation is exact or rounds once, fma is explicit and contraction is off, so all sets agree to the bit.
+
+#if DGF_VECTOR_BYTES == 64
+#define DGF_PARTS 1
+#elif DGF_VECTOR_BYTES == 32
+#define DGF_PARTS 2
+#else
+#define DGF_PARTS 4
+#endif
+
+#define DGF_INLINE static inline __attribute__((always_inline))
+#define DGF_EACH_PART _Pragma("GCC unroll 4") for (int p = 0; p < DGF_PARTS; ++p)
+
+typedef float NativeFloat __attribute__((vector_size(DGF_VECTOR_BYTES)));
+typedef int32_t NativeInt __attribute__((vector_size(DGF_VECTOR_BYTES)));
+typedef uint32_t NativeWord __attribute__((vector_size(DGF_VECTOR_BYTES)));
+
+constexpr int kLanes = 16;
+constexpr int kPartLanes = kLanes / DGF_PARTS;
+
+// A lane mask: all bits of a lane set, or none.
+struct Mask {
+  NativeInt part[DGF_PARTS];
+};
+
+struct Words {
+  NativeWord part[DGF_PARTS];
+  Words() = default;
+  __attribute__((always_inline)) explicit Words(uint32_t word) {
+    DGF_EACH_PART part[p] = NativeWord{} + word;
+  }
+};
+
+struct Floats {
+  NativeFloat part[DGF_PARTS];
+  Floats() = default;
+  __attribute__((always_inline)) explicit Floats(float value) {
+    DGF_EACH_PART part[p] = NativeFloat{} + value;
+  }
+  __attribute__((always_inline)) explicit Floats(double value) : Floats(static_cast<float>(value)) {}
+  __attribute__((always_inline)) explicit Floats(int value) : Floats(static_cast<float>(value)) {}
+};
+
+#define DGF_BINARY(Type, op)                                          \
+  DGF_INLINE Type operator op(const Type& a, const Type& b) {         \
+    Type r;                                                           \
+    DGF_EACH_PART r.part[p] = a.part[p] op b.part[p];                 \
+    return r;                                                         \
+  }
+DGF_BINARY(Floats, +)
+DGF_BINARY(Floats, -)
+DGF_BINARY(Floats, *)
+DGF_BINARY(Floats, /)
+DGF_BINARY(Words, +)
+DGF_BINARY(Words, -)
+DGF_BINARY(Words, &)
+DGF_BINARY(Words, ^)
+#undef DGF_BINARY
+
+DGF_INLINE Words operator^(const Words& a, uint32_t b) { return a ^ Words(b); }
+
+#define DGF_COMPARE(Type, op)                                         \
+  DGF_INLINE Mask operator op(const Type& a, const Type& b) {         \
+    Mask r;                                                           \
+    DGF_EACH_PART r.part[p] = a.part[p] op b.part[p];                 \
+    return r;                                                         \
+  }
+DGF_COMPARE(Floats, <)
+DGF_COMPARE(Floats, >)
+DGF_COMPARE(Floats, ==)
+DGF_COMPARE(Words, <)
+DGF_COMPARE(Words, >=)
+#undef DGF_COMPARE
+
+DGF_INLINE Mask both(const Mask& a, const Mask& b) {
+  Mask r;
+  DGF_EACH_PART r.part[p] = a.part[p] & b.part[p];
+  return r;
+}
+
+template <class T>
+DGF_INLINE T select(const Mask& mask, const T& yes, const T& no) {
+  T r;
+  DGF_EACH_PART r.part[p] = mask.part[p] ? yes.part[p] : no.part[p];
+  return r;
+}
+
+DGF_INLINE Words bits(const Floats& x) {
+  Words r;
+  DGF_EACH_PART r.part[p] = (NativeWord)x.part[p];
+  return r;
+}
+
+DGF_INLINE Floats from_bits(const Words& x) {
+  Floats r;
+  DGF_EACH_PART r.part[p] = (NativeFloat)x.part[p];
+  return r;
+}
+
+DGF_INLINE Words shift_left(const Words& x, int count) {
+  Words r;
+  DGF_EACH_PART r.part[p] = x.part[p] << count;
+  return r;
+}
+
+DGF_INLINE Words shift_right(const Words& x, int count) {
+  Words r;
+  DGF_EACH_PART r.part[p] = x.part[p] >> count;
+  return r;
+}
+
+DGF_INLINE Words shift_right_signed(const Words& x, int count) {
+  Words r;
+  DGF_EACH_PART r.part[p] = (NativeWord)((NativeInt)x.part[p] >> count);
+  return r;
+}
+
+// Signed 32-bit integers to float; exact below 2^24.
+DGF_INLINE Floats signed_to_float(const Words& x) {
+  Floats r;
+  DGF_EACH_PART r.part[p] = __builtin_convertvector((NativeInt)x.part[p], NativeFloat);
+  return r;
+}
+
+DGF_INLINE Floats operator-(const Floats& x) { return from_bits(bits(x) ^ 0x80000000u); }
+DGF_INLINE Floats absolute(const Floats& x) { return from_bits(bits(x) & Words(0x7fffffffu)); }
+
+DGF_INLINE Floats fma(const Floats& a, const Floats& b, const Floats& c) {
+  Floats r;
+#if DGF_VECTOR_BYTES == 64
+  r.part[0] = (NativeFloat)_mm512_fmadd_ps((__m512)a.part[0], (__m512)b.part[0], (__m512)c.part[0]);
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART r.part[p] = (NativeFloat)_mm256_fmadd_ps((__m256)a.part[p], (__m256)b.part[p], (__m256)c.part[p]);
+#else
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane)
+      r.part[p][lane] = __builtin_fmaf(a.part[p][lane], b.part[p][lane], c.part[p][lane]);
+#endif
+  return r;
+}
+
+DGF_INLINE Floats square_root(const Floats& x) {
+  Floats r;
+#if DGF_VECTOR_BYTES == 64
+  r.part[0] = (NativeFloat)_mm512_sqrt_ps((__m512)x.part[0]);
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART r.part[p] = (NativeFloat)_mm256_sqrt_ps((__m256)x.part[p]);
+#else
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = __builtin_sqrtf(x.part[p][lane]);
+#endif
+  return r;
+}
+
+// A 32-bit word as a float, rounded to nearest even: both halves are exact and the fma rounds once.
+DGF_INLINE Floats to_float(const Words& x) {
+  return fma(signed_to_float(shift_right(x, 16)), Floats(65536.0f), signed_to_float(x & Words(0xffffu)));
+}
+
+DGF_INLINE void multiply_high_low(uint32_t multiplier, const Words& word, Words& high, Words& low) {
+#if DGF_VECTOR_BYTES == 64
+  const __m512i m = _mm512_set1_epi32((int)multiplier), w = (__m512i)word.part[0];
+  const __m512i even = _mm512_mul_epu32(w, m), odd = _mm512_mul_epu32(_mm512_srli_epi64(w, 32), m);
+  high.part[0] = (NativeWord)_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+  low.part[0] = (NativeWord)_mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART {
+    const __m256i m = _mm256_set1_epi32((int)multiplier), w = (__m256i)word.part[p];
+    const __m256i even = _mm256_mul_epu32(w, m), odd = _mm256_mul_epu32(_mm256_srli_epi64(w, 32), m);
+    high.part[p] = (NativeWord)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+    low.part[p] = (NativeWord)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+  }
+#else
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) {
+    const uint64_t product = (uint64_t)multiplier * word.part[p][lane];
+    high.part[p][lane] = (uint32_t)(product >> 32);
+    low.part[p][lane] = (uint32_t)product;
+  }
+#endif
+}
+
+// Transpose 4 x 4 floats inside each group of four lanes: on return v0 holds what lanes 0 of each group held, and so on.
+DGF_INLINE void transpose_quads(Floats& v0, Floats& v1, Floats& v2, Floats& v3) {
+  DGF_EACH_PART {
+    const NativeFloat a = v0.part[p], b = v1.part[p], c = v2.part[p], d = v3.part[p];
+#if DGF_VECTOR_BYTES == 64
+#define DGF_LOW_PAIRS 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
+#define DGF_HIGH_PAIRS 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
+#define DGF_LOW_HALVES 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define DGF_HIGH_HALVES 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#elif DGF_VECTOR_BYTES == 32
+#define DGF_LOW_PAIRS 0, 8, 1, 9, 4, 12, 5, 13
+#define DGF_HIGH_PAIRS 2, 10, 3, 11, 6, 14, 7, 15
+#define DGF_LOW_HALVES 0, 1, 8, 9, 4, 5, 12, 13
+#define DGF_HIGH_HALVES 2, 3, 10, 11, 6, 7, 14, 15
+#else
+#define DGF_LOW_PAIRS 0, 4, 1, 5
+#define DGF_HIGH_PAIRS 2, 6, 3, 7
+#define DGF_LOW_HALVES 0, 1, 4, 5
+#define DGF_HIGH_HALVES 2, 3, 6, 7
+#endif
+    const NativeFloat ab_low = __builtin_shufflevector(a, b, DGF_LOW_PAIRS);
+    const NativeFloat ab_high = __builtin_shufflevector(a, b, DGF_HIGH_PAIRS);
+    const NativeFloat cd_low = __builtin_shufflevector(c, d, DGF_LOW_PAIRS);
+    const NativeFloat cd_high = __builtin_shufflevector(c, d, DGF_HIGH_PAIRS);
+    v0.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_LOW_HALVES);
+    v1.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_HIGH_HALVES);
+    v2.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_LOW_HALVES);
+    v3.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_HIGH_HALVES);
+#undef DGF_LOW_PAIRS
+#undef DGF_HIGH_PAIRS
+#undef DGF_LOW_HALVES
+#undef DGF_HIGH_HALVES
+  }
+}

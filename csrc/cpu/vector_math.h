@@ -1,0 +1,110 @@
+// The primitives of common/scalar_math.h for 16 floats: polynomials, no libm, at most 1 ulp for exp and log.
+
+DGF_INLINE Floats negative_part(const Floats& x) { return select(x > Floats(0), Floats(0), x); }
+DGF_INLINE Floats positive_part(const Floats& x) { return select(x < Floats(0), Floats(0), x); }
+
+// 2^n x for integral n (as float and as integer) in [-252, 254], rounding once also into the subnormal range.
+DGF_INLINE Floats scale_by_power(const Floats& x, const Words& n, const Floats& n_float) {
+#if DGF_VECTOR_BYTES == 64
+  (void)n;
+  Floats r;
+  r.part[0] = (NativeFloat)_mm512_scalef_ps((__m512)x.part[0], (__m512)n_float.part[0]);
+  return r;
+#else
+  (void)n_float;
+  const Words half = shift_right_signed(n, 1), rest = n - half;
+  return x * from_bits(shift_left(half + Words(127u), 23)) * from_bits(shift_left(rest + Words(127u), 23));
+#endif
+}
+
+// exp for arguments already inside [-104, 89]: Cody-Waite reduction, degree-6 polynomial.
+DGF_INLINE Floats exp_reduced(const Floats& x) {
+  const Floats magic(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer held in the low bits
+  const Floats shifted = fma(x, Floats(1.44269504f), magic);
+  const Floats n = shifted - magic;
+  Floats r = fma(n, Floats(-0.693359375f), x);
+  r = fma(n, Floats(2.12194440e-4f), r);
+  Floats y = fma(r, Floats(1.9875691500e-4f), Floats(1.3981999507e-3f));
+  y = fma(y, r, Floats(8.3334519073e-3f));
+  y = fma(y, r, Floats(4.1665795894e-2f));
+  y = fma(y, r, Floats(1.6666665459e-1f));
+  y = fma(y, r, Floats(5.0000001201e-1f));
+  y = fma(y, r * r, r) + Floats(1);
+  return scale_by_power(y, bits(shifted) - Words(0x4b400000u), n);
+}
+
+// NaN passes every clamp here: its comparisons are false.
+DGF_INLINE Floats clamp(const Floats& x, float low, float high) {
+  const Floats raised = select(x < Floats(low), Floats(low), x);
+  return select(raised > Floats(high), Floats(high), raised);
+}
+
+DGF_INLINE Floats exp(const Floats& x) { return exp_reduced(clamp(x, -104.0f, 89.0f)); }
+DGF_INLINE Floats exp_finite(const Floats& x) { return exp_reduced(clamp(x, -87.33654f, 88.72283f)); }
+
+// log of a positive normal number.
+DGF_INLINE Floats log_normal(const Floats& x) {
+  // Exponent such that the mantissa falls in [sqrt(1/2), sqrt(2)).
+  const Words offset = bits(x) - Words(0x3f3504f3u);
+  const Words exponent = shift_right_signed(offset, 23);
+  const Floats e = signed_to_float(exponent);
+  const Floats m = from_bits(bits(x) - shift_left(exponent, 23)) - Floats(1);
+  Floats y = fma(m, Floats(7.0376836292e-2f), Floats(-1.1514610310e-1f));
+  y = fma(y, m, Floats(1.1676998740e-1f));
+  y = fma(y, m, Floats(-1.2420140846e-1f));
+  y = fma(y, m, Floats(1.4249322787e-1f));
+  y = fma(y, m, Floats(-1.6668057665e-1f));
+  y = fma(y, m, Floats(2.0000714765e-1f));
+  y = fma(y, m, Floats(-2.4999993993e-1f));
+  y = fma(y, m, Floats(3.3333331174e-1f));
+  const Floats square = m * m;
+  y = y * (m * square);
+  y = fma(e, Floats(-2.12194440e-4f), y);
+  y = fma(square, Floats(-0.5f), y);
+  return fma(e, Floats(0.693359375f), m + y);
+}
+
+// log of any number: -inf at 0, NaN below, subnormals by scaling.
+DGF_INLINE Floats log(const Floats& x) {
+  const Mask small = x < Floats(1.17549435e-38f);
+  const Floats scaled = select(small, x * Floats(8388608.0f), x);
+  Floats y = log_normal(scaled) - select(small, Floats(15.9423847f), Floats(0));
+  const Floats infinity(__builtin_inff());
+  y = select(x == infinity, infinity, y);
+  y = select(x == Floats(0), -infinity, y);
+  y = select(x < Floats(0), Floats(__builtin_nanf("")), y);
+  return select(x == x, y, x);
+}
+
+// sin and cos of 2 pi u for u in [0, 1]: exact reduction to an eighth of a turn, then polynomials.
+DGF_INLINE void sincos_turn(const Floats& u, Floats& sine, Floats& cosine) {
+  const Floats magic(12582912.0f);
+  const Floats shifted = fma(u, Floats(4.0f), magic);
+  const Words quadrant = bits(shifted);
+  const Floats angle = fma(shifted - magic, Floats(-0.25f), u) * Floats(6.28318531f);
+  const Floats square = angle * angle;
+  Floats s = fma(square, Floats(-1.9515295891e-4f), Floats(8.3321608736e-3f));
+  s = fma(s, square, Floats(-1.6666654611e-1f));
+  s = fma(s * square, angle, angle);
+  Floats c = fma(square, Floats(2.443315711809948e-5f), Floats(-1.388731625493765e-3f));
+  c = fma(c, square, Floats(4.166664568298827e-2f));
+  c = fma(c * square, square, fma(square, Floats(-0.5f), Floats(1)));
+  const Mask even = (quadrant & Words(1u)) < Words(1u);
+  const Words sine_sign = shift_left(quadrant & Words(2u), 30);
+  const Words cosine_sign = shift_left((quadrant + Words(1u)) & Words(2u), 30);
+  sine = from_bits(bits(select(even, s, c)) ^ sine_sign);
+  cosine = from_bits(bits(select(even, c, s)) ^ cosine_sign);
+}
+
+// log(1 + x) for x in [0, 1]: x P(x), P of degree 9 fitted to a relative error of 5e-9; at most 1.5 ulp.
+DGF_INLINE Floats log1p_unit(const Floats& x) {
+  Floats y = fma(x, Floats(-0.0032438531051321196f), Floats(0.019850686192512512f));
+  y = fma(y, x, Floats(-0.05695807933807373f));
+  y = fma(y, x, Floats(0.10603507608175278f));
+  y = fma(y, x, Floats(-0.15305505692958832f));
+  y = fma(y, x, Floats(0.19675908982753754f));
+  y = fma(y, x, Floats(-0.2495412826538086f));
+  y = fma(y, x, Floats(0.3332996070384979f));
+  y = fma(y, x, Floats(-0.4999990165233612f));
+  return x * fma(y, x, Floats(1));
+}

@@ -1,0 +1,30 @@
+"""Fast building blocks for deep generative models in PyTorch: fused operators, and the VAE and GAN trainers on them."""
+
+from deepgen_fast import backends
+from deepgen_fast._version import __version__
+from deepgen_fast.ops import (
+    NegativeELBO,
+    bernoulli_log_likelihood,
+    gaussian_log_likelihood,
+    negative_elbo,
+    reparameterize_kl,
+)
+
+
+def doctor():
+    """What is built, loaded and missing here, and what to do about it; ``print(dgf.doctor())``."""
+    from deepgen_fast.doctor import doctor
+
+    return doctor()
+
+
+__all__ = [
+    "NegativeELBO",
+    "__version__",
+    "backends",
+    "bernoulli_log_likelihood",
+    "doctor",
+    "gaussian_log_likelihood",
+    "negative_elbo",
+    "reparameterize_kl",
+]

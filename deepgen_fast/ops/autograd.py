@@ -1,0 +1,45 @@
+"""How a fused operator enters autograd, cheaply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_transforms_active = torch._C._are_functorch_transforms_active
+
+
+def transforming() -> bool:
+    """Whether a torch.func transform (grad, vmap, ...) is at work."""
+    return not torch.compiler.is_compiling() and _transforms_active()
+
+
+def needs_gradient(*tensors: Tensor | None) -> bool:
+    """Whether autograd will want to go back through any of these."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def recorded() -> bool:
+    """Inside a backward: whether it is itself recorded (``create_graph=True``), so must be differentiable torch code."""
+    return torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
+def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
+    """``function.apply(*args)``, without the 15 us that its binding of default arguments costs.
+
+    ``Function.apply`` inspects the signature at each call of a function with ``setup_context``. Only torch.func and
+    torch.compile need that path; plain autograd takes the C++ entry that it ends in.
+    """
+    if torch.compiler.is_compiling() or _transforms_active():
+        return function.apply(*args)
+    return super(torch.autograd.Function, function).apply(*args)  # type: ignore[misc]
+
+
+def reduce_repeated(grad: Tensor, operand: Tensor) -> Tensor:
+    """Sum a gradient of the full row view down to an operand that repeats over rows (or is one shared number)."""
+    if grad.shape == operand.shape:
+        return grad
+    if operand.numel() == 1:
+        return grad.sum().view(operand.shape).to(operand.dtype)
+    return grad.reshape(-1, *operand.shape).sum(0).to(operand.dtype)

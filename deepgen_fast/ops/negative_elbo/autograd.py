@@ -1,0 +1,51 @@
+"""The autograd Function: gradients are made with the value, the backward hands them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.ops.autograd import recorded, reduce_repeated
+from deepgen_fast.ops.launchers import launchers
+from deepgen_fast.ops.negative_elbo.reference import negative_elbo_value
+
+
+class FusedNegativeELBO(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
+        *inputs, backend = args
+        launch = launchers("negative_elbo", backend)
+        loss, log_likelihood, kl, *grads = launch.negative_elbo(*inputs, True)
+        ctx.options = inputs[8:]
+        ctx.save_for_backward(*inputs[:8], *grads)
+        ctx.mark_non_differentiable(log_likelihood, kl)
+        return loss, log_likelihood, kl
+
+    @staticmethod
+    def backward(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple:
+        inputs, grads = ctx.saved_tensors[:8], ctx.saved_tensors[8:]
+        needed = ctx.needs_input_grad
+        at = (0, 2, 4, 5)  # decoder_output, likelihood_logvar, mean, scale
+        found: list[Tensor | None] = [None] * len(needed)
+        if recorded():
+            loss, _, _ = negative_elbo_value(*inputs, *ctx.options)
+            wanted = [i for i in at if needed[i]]
+            made = torch.autograd.grad(loss, [inputs[i] for i in wanted], grad_loss, create_graph=True)
+            for i, grad in zip(wanted, made, strict=True):
+                found[i] = grad
+            return tuple(found)
+        for i, grad in zip(at, (grads[0], grads[1], grads[2], grads[3]), strict=True):
+            if needed[i]:
+                grad = grad if _is_one(grad_loss) else grad * grad_loss
+                found[i] = reduce_repeated(grad, inputs[i]).to(inputs[i].dtype) if i == 2 else grad
+        return tuple(found)
+
+
+def _is_one(grad_loss: Tensor) -> bool:
+    """Whether the incoming gradient is the usual 1, so that a pass over the gradients is saved.
+
+    Only asked where asking is free: not on a GPU, where it would wait for the device, nor while compiling.
+    """
+    return grad_loss.device.type == "cpu" and not torch.compiler.is_compiling() and grad_loss.item() == 1.0

@@ -1,0 +1,39 @@
+"""Checks of the posterior's and prior's arguments, shared with negative_elbo."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from deepgen_fast.ops import checks
+from deepgen_fast.ops.reparameterize_kl.reference import LOGVAR, PRE_SOFTPLUS, STD
+
+
+def check_posterior(
+    mean: Tensor, logvar: Tensor | None, std: Tensor | None, pre_softplus: Tensor | None
+) -> tuple[Tensor, Tensor, int]:
+    """``(mean, scale, scale_kind)`` of one dtype and shape, from exactly one of the three forms of the scale."""
+    checks.check_floating("mean", mean)
+    given = [
+        (name, value, kind)
+        for name, value, kind in (("logvar", logvar, LOGVAR), ("std", std, STD), ("pre_softplus", pre_softplus, PRE_SOFTPLUS))
+        if value is not None
+    ]
+    if len(given) != 1:
+        names = " and ".join(name for name, _, _ in given) or "none of them"
+        raise ValueError(f"exactly one of logvar, std and pre_softplus must be given, got {names}")
+    name, scale, kind = given[0]
+    checks.check_floating(name, scale)
+    mean, scale = checks.promote_under_autocast("mean", mean, name, scale)
+    checks.check_device(name, scale, "mean", mean)
+    if scale.shape != mean.shape:
+        scale = checks.repeat_shape(name, scale, "mean", mean).expand(mean.shape)
+    return mean, scale, kind
+
+
+def check_prior(mean: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None):
+    """The prior's tensors in a form that kernels walk; None stands for 0."""
+    if prior_mean is not None:
+        prior_mean = checks.repeat_over_rows("prior_mean", prior_mean, "mean", mean)
+    if prior_logvar is not None:
+        prior_logvar = checks.repeat_over_rows("prior_logvar", prior_logvar, "mean", mean)
+    return prior_mean, prior_logvar
