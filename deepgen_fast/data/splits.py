@@ -88,8 +88,8 @@ def split_indices(
     if any(not 0.0 <= fraction < 1.0 for fraction in fractions):
         raise ValueError(f"fractions: expected numbers in [0, 1), got {list(fractions)}")
     generator = torch.Generator().manual_seed(seed)
-    # Shuffled, then grouped by class with a stable sort: each class stands in random order. Taking examples at
-    # even distances gives each part its share of each class, to one example.
+    # Shuffled, then grouped by class with a stable sort: each class stands in random order. Taking examples
+    # at even distances gives each part its share of each class, to one example.
     order = torch.randperm(count, generator=generator)
     if labels is not None:
         order = order[torch.sort(labels[order], stable=True).indices]

@@ -95,8 +95,11 @@ class GaussianLikelihood(nn.Module):
         """``(mean, logvar)``, each ``[(M,)B, *event]``; logvar is None for unit variance and ``[]`` for
         shared.
         """
+        if self.logvar is not None:
+            # The parameter stays float32 where the decoder runs in less.
+            return decoder_output, self.logvar.to(decoder_output.dtype)
         if self.variance != "per_pixel":
-            return decoder_output, self.logvar
+            return decoder_output, None
         dim = -len(self.event_shape)
         expected = (2 * self.event_shape[0], *self.event_shape[1:])
         if decoder_output.dim() <= len(expected) or tuple(decoder_output.shape[dim:]) != expected:

@@ -78,20 +78,13 @@ class Bar:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
         self._bar = RichProgress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
+            BarColumn(bar_width=12),  # All of it fits into 80 columns.
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
             TextColumn("ETA"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[summary]}"),
@@ -115,9 +108,7 @@ class Bar:
         self._bar.update(self._task, completed=step, epoch=epoch, refresh=True)
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
-        self._bar.update(
-            self._task, completed=record["step"], epoch=record["epoch"], summary=summarise(record)
-        )
+        self._bar.update(self._task, completed=record["step"], epoch=record["epoch"], summary=_losses(record))
 
     def message(self, text: str) -> None:
         self._bar.console.print(text, markup=False, highlight=False)
@@ -137,6 +128,11 @@ def summarise(record: dict[str, Any]) -> str:
         parts.append(f"validation {record['validation_loss']:.2f}{'*' if record.get('best') else ''}")
     parts.append(f"{record['examples_per_second']:.0f} examples/s")
     return "  ".join(parts)
+
+
+def _losses(record: dict[str, Any]) -> str:
+    validation = f"  validation {record['validation_loss']:.2f}" if "validation_loss" in record else ""
+    return f"loss {record['train_loss']:.2f}{validation}"
 
 
 def format_seconds(seconds: float) -> str:
