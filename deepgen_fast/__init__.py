@@ -13,7 +13,7 @@ from deepgen_fast.ops import (
 
 def doctor():
     """What is built, loaded and missing here, and what to do about it; ``print(dgf.doctor())``."""
-    from deepgen_fast.doctor import doctor
+    from deepgen_fast.diagnosis import doctor
 
     return doctor()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 
@@ -37,7 +37,7 @@ def availability() -> dict[str, tuple[bool, str]]:
     return {backend: (reason is None, reason or "") for backend, reason in reasons.items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _choose(backend: str, device_type: str) -> str:
     if backend == "auto":
         return next((b for b in AUTO.get(device_type, ()) if unavailable(b) is None), "reference")

@@ -5,10 +5,4 @@ from deepgen_fast.ops.gaussian_log_likelihood import gaussian_log_likelihood
 from deepgen_fast.ops.negative_elbo import NegativeELBO, negative_elbo
 from deepgen_fast.ops.reparameterize_kl import reparameterize_kl
 
-__all__ = [
-    "NegativeELBO",
-    "bernoulli_log_likelihood",
-    "gaussian_log_likelihood",
-    "negative_elbo",
-    "reparameterize_kl",
-]
+__all__ = ["NegativeELBO", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo", "reparameterize_kl"]

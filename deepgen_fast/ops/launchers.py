@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -10,7 +10,7 @@ from types import ModuleType
 _MODULES = {"reference": "reference", "cpu": "native", "cuda": "native", "triton": "triton"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def launchers(op: str, backend: str) -> ModuleType:
     """The module ``deepgen_fast.ops.<op>.<backend's module>``, imported at first use."""
     return import_module(f"deepgen_fast.ops.{op}.{_MODULES[backend]}")

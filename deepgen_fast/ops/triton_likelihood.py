@@ -33,9 +33,7 @@ from deepgen_fast.ops.triton_tiles import (
 )
 
 # Where the incoming gradient comes from.
-NO_GRADIENT, GRADIENT_PER_ROW, GRADIENT_PER_ELEMENT, GRADIENT_OF_LOSS = (
-    tl.constexpr(code) for code in range(4)
-)
+NO_GRADIENT, GRADIENT_PER_ROW, GRADIENT_PER_ELEMENT, GRADIENT_OF_LOSS = (tl.constexpr(code) for code in range(4))
 
 
 @triton.jit
@@ -132,9 +130,7 @@ def likelihood_kernel(
                 grad_output = grad * output_slope
                 if keep is not None:
                     grad_output = tl.where(keep, grad_output, 0.0)
-                tl.store(
-                    grad_output_ptr + offset, grad_output.to(grad_output_ptr.dtype.element_ty), mask=inside
-                )
+                tl.store(grad_output_ptr + offset, grad_output.to(grad_output_ptr.dtype.element_ty), mask=inside)
             if grad_target_ptr is not None:
                 grad_target = grad * target_slope
                 if keep is not None:
@@ -218,20 +214,14 @@ def run_likelihood(
     logvar_kind = operand_kind(logvar, columns, batch)
     row_value, row_logvar = value and not elementwise, need_logvar and logvar_kind == ONE_VALUE.value
     if logvar is not None:
-        logvar_dtype = (
-            dtype if logvar_gradient_is_summed and logvar.numel() < output.numel() else logvar.dtype
-        )
+        logvar_dtype = dtype if logvar_gradient_is_summed and logvar.numel() < output.numel() else logvar.dtype
     outputs = LikelihoodOutputs(
         (empty_partials(output, rows, tile.chunks) if row_value else torch.empty_like(output, dtype=dtype))
         if value
         else None,
         torch.empty_like(output) if need_output else None,
         torch.empty_like(output, dtype=dtype) if need_target else None,
-        (
-            empty_partials(output, rows, tile.chunks)
-            if row_logvar
-            else torch.empty_like(output, dtype=logvar_dtype)
-        )
+        (empty_partials(output, rows, tile.chunks) if row_logvar else torch.empty_like(output, dtype=logvar_dtype))
         if need_logvar and logvar is not None
         else None,
     )

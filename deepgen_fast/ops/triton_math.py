@@ -80,9 +80,7 @@ def _exp_single(x):
 def exp_finite(x):
     """e^x between the smallest normal and the largest finite number, so that 0 * exp_finite(x) is never
     NaN."""
-    return tl.clamp(
-        exp(x), smallest_normal(x.dtype), largest_finite(x.dtype), propagate_nan=tl.PropagateNan.ALL
-    )
+    return tl.clamp(exp(x), smallest_normal(x.dtype), largest_finite(x.dtype), propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit

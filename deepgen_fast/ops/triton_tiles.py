@@ -100,9 +100,7 @@ def load_operand(ptr, sample, row, batch, col, columns, inside, KIND: tl.constex
 
 
 @triton.jit
-def row_sums_kernel(
-    partial_ptr, sum_ptr, rows, chunks, ROWS: tl.constexpr, COLS: tl.constexpr, WIDE: tl.constexpr
-):
+def row_sums_kernel(partial_ptr, sum_ptr, rows, chunks, ROWS: tl.constexpr, COLS: tl.constexpr, WIDE: tl.constexpr):
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     if WIDE:
         row = row.to(tl.int64)
@@ -110,9 +108,7 @@ def row_sums_kernel(
     for first in range(0, chunks, COLS):
         chunk = first + tl.arange(0, COLS)
         inside = (row < rows)[:, None] & (chunk < chunks)[None, :]
-        total += tl.sum(
-            tl.load(partial_ptr + row[:, None] * chunks + chunk[None, :], mask=inside, other=0.0), axis=1
-        )
+        total += tl.sum(tl.load(partial_ptr + row[:, None] * chunks + chunk[None, :], mask=inside, other=0.0), axis=1)
     tl.store(sum_ptr + row, total, mask=row < rows)
 
 

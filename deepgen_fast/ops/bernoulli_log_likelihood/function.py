@@ -11,12 +11,7 @@ from deepgen_fast.ops.bernoulli_log_likelihood.autograd import BernoulliLogLikel
 
 
 def bernoulli_log_likelihood(
-    logits: Tensor,
-    target: Tensor,
-    *,
-    mask: Tensor | None = None,
-    reduction: str = "sample",
-    backend: str = "auto",
+    logits: Tensor, target: Tensor, *, mask: Tensor | None = None, reduction: str = "sample", backend: str = "auto"
 ) -> Tensor:
     """Log-likelihood in nats of ``target`` under independent Bernoulli pixels given by their logits.
 

@@ -14,9 +14,7 @@ gaussian_log_likelihood_backward = torch.ops.deepgen_fast.gaussian_log_likelihoo
 @torch.library.register_fake("deepgen_fast::gaussian_log_likelihood")
 def _(mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | None, elementwise: bool) -> Tensor:
     leading = mean.dim() - target.dim() + 1
-    return mean.new_empty(
-        mean.shape if elementwise else mean.shape[:leading], dtype=accumulation_dtype(mean.dtype)
-    )
+    return mean.new_empty(mean.shape if elementwise else mean.shape[:leading], dtype=accumulation_dtype(mean.dtype))
 
 
 @torch.library.register_fake("deepgen_fast::gaussian_log_likelihood_backward")

@@ -138,9 +138,7 @@ def _check_options(
     if free_bits > 0.0 and reduction == "sample":
         raise ValueError("free_bits needs reduction='mean' or 'sum': it bounds the batch's mean KL, got 'sample'")
     if target.shape[0] != mean.shape[0]:
-        raise ValueError(
-            f"mean must have the batch size of target, {target.shape[0]}, got shape {list(mean.shape)}"
-        )
+        raise ValueError(f"mean must have the batch size of target, {target.shape[0]}, got shape {list(mean.shape)}")
     checks.check_device("mean", mean, "target", target)
 
 

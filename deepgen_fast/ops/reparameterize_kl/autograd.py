@@ -62,7 +62,7 @@ class ReparameterizeKL(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple:
         # Generated noise is a tensor by now (seeded_noise), so the mapped dimension simply joins the batch.
-        mean, scale, prior_mean, prior_logvar, noise, _, num_samples, scale_kind, elementwise_kl, backend = args
+        mean, noise, num_samples = args[0], args[4], args[6]
         size = info.batch_size
         batch = mean.shape[0] if in_dims[0] is None else mean.movedim(in_dims[0], 0).shape[1]
         event_dims = mean.dim() - (in_dims[0] is not None)
@@ -81,6 +81,6 @@ class ReparameterizeKL(torch.autograd.Function):
         z, kl = ReparameterizeKL.apply(
             *(rows(tensor, dim) for tensor, dim in zip(args[:4], in_dims[:4], strict=True)),
             merge_batch(noise, in_dims[4], size, sample_dim),
-            None, num_samples, scale_kind, elementwise_kl, backend,
-        )  # fmt: skip
+            *args[5:],
+        )
         return (split_batch(z, size, sample_dim), split_batch(kl, size, 0)), (sample_dim, 0)

