@@ -65,9 +65,7 @@ def load_arrays(
             for part, names in (("validation", _VALIDATION), ("test", _TEST))
         }
         found = {part: split(key, part) for part, key in keys.items() if key is not None}
-        splits = DatasetSplits(
-            str(path), split(train_key, "train"), found.get("validation"), found.get("test")
-        )
+        splits = DatasetSplits(str(path), split(train_key, "train"), found.get("validation"), found.get("test"))
         for part, other in found.items():
             if other.event_shape != splits.event_shape:
                 raise DataError(
@@ -77,20 +75,12 @@ def load_arrays(
         if splits.test is not None or test_fraction == 0.0:
             return splits
         parts = split_whole(
-            str(path),
-            splits.train,
-            validation_fraction=0.0,
-            test_fraction=test_fraction,
-            split_seed=split_seed,
+            str(path), splits.train, validation_fraction=0.0, test_fraction=test_fraction, split_seed=split_seed
         )
         return DatasetSplits(str(path), parts.train, splits.validation, parts.test)
     whole = split(_whole_key(arrays, array_key, path), "whole")
     return split_whole(
-        str(path),
-        whole,
-        validation_fraction=validation_fraction,
-        test_fraction=test_fraction,
-        split_seed=split_seed,
+        str(path), whole, validation_fraction=validation_fraction, test_fraction=test_fraction, split_seed=split_seed
     )
 
 
@@ -124,9 +114,7 @@ def _whole_key(arrays: Mapping[str, np.ndarray], array_key: str | None, path: Pa
         return named
     candidates = [key for key, array in arrays.items() if array.ndim >= 2]
     if len(candidates) != 1:
-        raise DataError(
-            f"{path}: cannot tell which array holds the examples; pass array_key. The file holds {listing}"
-        )
+        raise DataError(f"{path}: cannot tell which array holds the examples; pass array_key. The file holds {listing}")
     return candidates[0]
 
 
@@ -144,7 +132,5 @@ def _tensor(array: np.ndarray, name: str) -> Tensor:
 def _labels(array: np.ndarray, count: int, name: str) -> Tensor:
     flat = array.reshape(-1)
     if array.dtype.kind not in "biu" or flat.shape[0] != count:
-        raise DataError(
-            f"{name}: expected {count} integer labels, got dtype {array.dtype}, shape {list(array.shape)}"
-        )
+        raise DataError(f"{name}: expected {count} integer labels, got dtype {array.dtype}, shape {list(array.shape)}")
     return torch.from_numpy(flat.astype(np.int64))

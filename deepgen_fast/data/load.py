@@ -66,9 +66,7 @@ def load_dataset(
         return with_validation(BUILT_IN[name_or_path](), **fractions)  # type: ignore[arg-type]
     path = Path(name_or_path).expanduser()
     if path.is_dir():
-        whole = load_image_folder(
-            path, image_size=image_size, image_mode=image_mode, in_memory_limit=in_memory_limit
-        )
+        whole = load_image_folder(path, image_size=image_size, image_mode=image_mode, in_memory_limit=in_memory_limit)
         return split_whole(str(path), whole, test_fraction=test_fraction, **fractions)  # type: ignore[arg-type]
     if path.suffix in (".npz", ".npy"):
         if not path.is_file():
@@ -83,11 +81,7 @@ def load_dataset(
         )
         return with_validation(splits, **fractions)  # type: ignore[arg-type]
     if path.exists() or len(path.parts) > 1 or path.suffix:
-        state = (
-            "is neither an .npz or .npy file nor a folder of images"
-            if path.exists()
-            else "no such file or folder"
-        )
+        state = "is neither an .npz or .npy file nor a folder of images" if path.exists() else "no such file or folder"
         raise DataError(f"{path}: {state}")
     splits = load_torchvision(
         str(name_or_path),

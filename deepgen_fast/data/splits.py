@@ -138,10 +138,6 @@ def with_validation(splits: DatasetSplits, *, validation_fraction: float, split_
     if splits.validation is not None or validation_fraction == 0.0:
         return splits
     divided = split_whole(
-        splits.name,
-        splits.train,
-        validation_fraction=validation_fraction,
-        test_fraction=0.0,
-        split_seed=split_seed,
+        splits.name, splits.train, validation_fraction=validation_fraction, test_fraction=0.0, split_seed=split_seed
     )
     return DatasetSplits(splits.name, divided.train, divided.validation, splits.test)

@@ -75,9 +75,7 @@ def load_torchvision(
         ) from error
     known = {key.lower(): key for key in dir(datasets) if inspect.isclass(getattr(datasets, key))}
     if name.lower() not in known:
-        raise DataError(
-            f"{name}: torchvision has no such data set; it has {', '.join(sorted(known.values()))}"
-        )
+        raise DataError(f"{name}: torchvision has no such data set; it has {', '.join(sorted(known.values()))}")
     factory = getattr(datasets, known[name.lower()])
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     train = _split(_construct(factory, root, download, True), name, size, in_memory_limit)
@@ -101,9 +99,7 @@ def _construct(factory: Any, root: Path, download: bool, train: bool) -> Any:
         return factory(str(root), **arguments)
     except (RuntimeError, OSError, ValueError) as error:
         advice = "" if download else " (download=True fetches missing files)"
-        raise DataError(
-            f"{factory.__name__}: torchvision could not load it from {root}: {error}{advice}"
-        ) from error
+        raise DataError(f"{factory.__name__}: torchvision could not load it from {root}: {error}{advice}") from error
 
 
 def _split(dataset: Any, name: str, size: tuple[int, int] | None, in_memory_limit: int) -> Split:

@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepgen_fast.models.convolutional_vae import convolutional_vae
-from deepgen_fast.models.likelihoods import (
-    BernoulliLikelihood,
-    GaussianLikelihood,
-    Likelihood,
-    build_likelihood,
-)
+from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.two_layer_vae import two_layer_vae
 from deepgen_fast.models.vae import VAE, Posterior, VAEOutput
 
@@ -44,9 +39,7 @@ def build_model(config: Any, event_shape: Sequence[int] | None = None) -> VAE:
     given = None if event_shape is None else tuple(event_shape)
     shape = known or given
     if shape is None:
-        raise ValueError(
-            "event_shape: neither the model's config nor the data says what shape an example has"
-        )
+        raise ValueError("event_shape: neither the model's config nor the data says what shape an example has")
     if known is not None and given is not None and known != given:
         raise ValueError(f"event_shape: the model's config says {known}, the data has {given}")
     common: dict[str, Any] = {

@@ -110,8 +110,7 @@ def convolutional_vae(
     smallest = 2 ** len(channels)
     if min(shape[1:]) < smallest:
         raise ValueError(
-            f"event_shape: {len(channels)} halvings need height and width of at least {smallest}, got "
-            f"{shape[1:]}"
+            f"event_shape: {len(channels)} halvings need height and width of at least {smallest}, got {shape[1:]}"
         )
     form, scale_activation = build_scale_form(scale)
     model_likelihood = build_likelihood(likelihood, variance, shape)
@@ -119,9 +118,7 @@ def convolutional_vae(
     feature_width = channels[-1] * math.prod(sizes[-1])
     return VAE(
         ConvolutionalEncoder(shape[0], channels, feature_width, latent_dim, activation, scale_activation),
-        ConvolutionalDecoder(
-            latent_dim, channels, decoder_shape(model_likelihood, shape)[0], sizes, activation
-        ),
+        ConvolutionalDecoder(latent_dim, channels, decoder_shape(model_likelihood, shape)[0], sizes, activation),
         event_shape=shape,
         latent_dim=latent_dim,
         likelihood=model_likelihood,

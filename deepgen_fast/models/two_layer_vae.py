@@ -38,9 +38,7 @@ class TwoLayerEncoder(nn.Module):
 class TwoLayerDecoder(nn.Module):
     """The mirror image: h = s(W4 z + b4), output = W5 h + b5, reshaped to the event."""
 
-    def __init__(
-        self, latent_dim: int, hidden_dim: int, output_shape: tuple[int, ...], activation: nn.Module
-    ) -> None:
+    def __init__(self, latent_dim: int, hidden_dim: int, output_shape: tuple[int, ...], activation: nn.Module) -> None:
         super().__init__()
         self.hidden = nn.Linear(latent_dim, hidden_dim)
         self.activation = activation
@@ -87,12 +85,8 @@ def two_layer_vae(
     shape = check_event_shape(event_shape)
     model_likelihood = build_likelihood(likelihood, variance, shape)
     return VAE(
-        TwoLayerEncoder(
-            math.prod(shape), hidden_dim, latent_dim, build_activation(activation), scale_activation
-        ),
-        TwoLayerDecoder(
-            latent_dim, hidden_dim, decoder_shape(model_likelihood, shape), build_activation(activation)
-        ),
+        TwoLayerEncoder(math.prod(shape), hidden_dim, latent_dim, build_activation(activation), scale_activation),
+        TwoLayerDecoder(latent_dim, hidden_dim, decoder_shape(model_likelihood, shape), build_activation(activation)),
         event_shape=shape,
         latent_dim=latent_dim,
         likelihood=model_likelihood,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ class Posterior(NamedTuple):
     scale: Tensor
     form: str
 
-    def kwargs(self) -> dict[str, Tensor]:
+    def kwargs(self) -> dict[str, Any]:
         """The scale as the keyword of ``reparameterize_kl`` and ``negative_elbo`` that names its form."""
         return {self.form: self.scale}
 
@@ -114,9 +114,7 @@ class VAE(nn.Module):
             expected = ", ".join(map(str, self.event_shape))
             raise ValueError(f"x: expected shape [batch, {expected}], got {list(x.shape)}")
         if not x.is_floating_point():
-            raise TypeError(
-                f"x: expected a floating point tensor, got {x.dtype}; pixels are numbers in [0, 1]"
-            )
+            raise TypeError(f"x: expected a floating point tensor, got {x.dtype}; pixels are numbers in [0, 1]")
         mean, scale = self.encoder(x)
         return Posterior(mean, scale, self.scale)
 
@@ -172,9 +170,7 @@ class VAE(nn.Module):
         if n < 0:
             raise ValueError(f"n: expected 0 or more, got {n}")
         parameter = next(self.parameters())
-        z = torch.randn(
-            n, self.latent_dim, generator=generator, device=parameter.device, dtype=parameter.dtype
-        )
+        z = torch.randn(n, self.latent_dim, generator=generator, device=parameter.device, dtype=parameter.dtype)
         return self.likelihood.mean(self.decode(z))
 
     @torch.no_grad()

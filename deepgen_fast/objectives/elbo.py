@@ -146,9 +146,7 @@ class ImportanceWeightedBound:
         noise = noise.to(posterior.mean.dtype)
         log_likelihood = model.likelihood.log_likelihood(decoder_output, x, reduction="sample")
         wide = log_likelihood.dtype
-        log_ratio = 0.5 * (
-            noise.to(wide).square() - z.to(wide).square() + posterior.log_variance().to(wide)
-        ).sum(-1)
+        log_ratio = 0.5 * (noise.to(wide).square() - z.to(wide).square() + posterior.log_variance().to(wide)).sum(-1)
         return log_likelihood + log_ratio, log_likelihood, kl
 
     def __call__(

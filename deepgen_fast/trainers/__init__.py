@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, CheckpointStore, read_checkpoint
-from deepgen_fast.trainers.config import (
-    ConfigError,
-    DataConfig,
-    ModelConfig,
-    ObjectiveConfig,
-    RunConfig,
-    TrainerConfig,
-)
+from deepgen_fast.trainers.config import ConfigError, DataConfig, ModelConfig, ObjectiveConfig, RunConfig, TrainerConfig
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
 from deepgen_fast.trainers.errors import NonFiniteLossError
 from deepgen_fast.trainers.image_grid import image_grid, save_image_grid

@@ -73,14 +73,8 @@ class Checkpoint:
         if not named:
             return []
         # The largest magnitude hands on NaN and infinity, in one pass without a temporary of that size.
-        norms = torch.stack(
-            [norm.to("cpu", torch.float64) for norm in _largest([tensor for _, tensor in named])]
-        )
-        return [
-            name
-            for (name, _), finite in zip(named, torch.isfinite(norms).tolist(), strict=True)
-            if not finite
-        ]
+        norms = torch.stack([norm.to("cpu", torch.float64) for norm in _largest([tensor for _, tensor in named])])
+        return [name for (name, _), finite in zip(named, torch.isfinite(norms).tolist(), strict=True) if not finite]
 
 
 def _largest(tensors: list[Tensor]) -> list[Tensor]:
@@ -159,9 +153,7 @@ def read_checkpoint(directory: Path) -> Checkpoint:
             load_file(training) if training.exists() else {},
         )
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{directory}: not a checkpoint: no {Path(error.filename or '').name}"
-        ) from error
+        raise CheckpointError(f"{directory}: not a checkpoint: no {Path(error.filename or '').name}") from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(f"{directory}: damaged: {error}") from error
 

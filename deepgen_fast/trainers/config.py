@@ -36,69 +36,65 @@ class DataConfig(_Section):
     """What to train on; see ``deepgen_fast.data.load_dataset``."""
 
     name: str = Field(
-        "mnist5k", description="mnist5k, digits, an .npz/.npy file, a folder, or a torchvision data set"
+        default="mnist5k", description="mnist5k, digits, an .npz/.npy file, a folder, or a torchvision data set"
     )
     image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
-        None, description="resize images of a folder to (height, width)"
+        default=None, description="resize images of a folder to (height, width)"
     )
     image_shape: tuple[PositiveInt, ...] | None = Field(
-        None, description="shape of one example, for flat arrays"
+        default=None, description="shape of one example, for flat arrays"
     )
-    image_mode: Literal["L", "RGB"] | None = Field(None, description="grey or colour, for a folder")
-    values: Literal["unit", "byte", "any"] = Field("unit", description="what the numbers of an array are")
-    array_key: str | None = Field(None, description="which array of an .npz")
-    validation_fraction: Fraction = Field(
-        0.1, description="part of the training data held out for validation"
-    )
-    test_fraction: Fraction = Field(0.1, description="part held out for testing, where there is no test set")
-    split_seed: NonNegativeInt = Field(0, description="of the division; not the seed of training")
+    image_mode: Literal["L", "RGB"] | None = Field(default=None, description="grey or colour, for a folder")
+    values: Literal["unit", "byte", "any"] = Field(default="unit", description="what the numbers of an array are")
+    array_key: str | None = Field(default=None, description="which array of an .npz")
+    validation_fraction: Fraction = Field(default=0.1, description="part of the training data held out for validation")
+    test_fraction: Fraction = Field(default=0.1, description="part held out for testing, where there is no test set")
+    split_seed: NonNegativeInt = Field(default=0, description="of the division; not the seed of training")
     binarize: Literal["none", "threshold", "stochastic"] = Field(
-        "none", description="grey pixels to binary ones"
+        default="none", description="grey pixels to binary ones"
     )
-    root: str = Field("data", description="folder of torchvision's files")
-    download: bool = Field(False, description="whether torchvision may download")
-    num_workers: NonNegativeInt = Field(0, description="reader processes, for data too large for memory")
-    in_memory_limit: PositiveInt = Field(2 << 30, description="bytes up to which images are held in memory")
+    root: str = Field(default="data", description="folder of torchvision's files")
+    download: bool = Field(default=False, description="whether torchvision may download")
+    num_workers: NonNegativeInt = Field(default=0, description="reader processes, for data too large for memory")
+    in_memory_limit: PositiveInt = Field(default=2 << 30, description="bytes up to which images are held in memory")
 
 
 class ModelConfig(_Section):
     """Which VAE; see ``deepgen_fast.models``."""
 
-    architecture: Literal["two_layer", "convolutional"] = Field("two_layer", description="kind of network")
+    architecture: Literal["two_layer", "convolutional"] = Field(default="two_layer", description="kind of network")
     event_shape: tuple[PositiveInt, ...] | None = Field(
-        None, description="shape of one example; the data's if unset"
+        default=None, description="shape of one example; the data's if unset"
     )
-    hidden_dim: PositiveInt = Field(512, description="hidden units, two_layer")
-    channels: tuple[PositiveInt, ...] = Field((32, 64), description="channels of the layers, convolutional")
-    latent_dim: PositiveInt = Field(16, description="size of z")
-    likelihood: Literal["bernoulli", "gaussian"] = Field("bernoulli", description="p(x|z)")
+    hidden_dim: PositiveInt = Field(default=512, description="hidden units, two_layer")
+    channels: tuple[PositiveInt, ...] = Field(default=(32, 64), description="channels of the layers, convolutional")
+    latent_dim: PositiveInt = Field(default=16, description="size of z")
+    likelihood: Literal["bernoulli", "gaussian"] = Field(default="bernoulli", description="p(x|z)")
     variance: Literal["unit", "shared", "per_pixel"] = Field(
-        "unit", description="variance of the Gaussian p(x|z)"
+        default="unit", description="variance of the Gaussian p(x|z)"
     )
     scale: Literal["logvar", "std", "pre_softplus", "softplus_sigmoid"] = Field(
-        "logvar", description="how the encoder states sigma"
+        default="logvar", description="how the encoder states sigma"
     )
     activation: Literal["relu", "sigmoid", "tanh", "silu", "leaky_relu"] = Field(
-        "relu", description="non-linearity"
+        default="relu", description="non-linearity"
     )
 
     @model_validator(mode="after")
     def _variance_is_gaussian(self) -> ModelConfig:
         if self.variance != "unit" and self.likelihood != "gaussian":
-            raise ValueError(
-                f"variance={self.variance!r} needs likelihood='gaussian', got {self.likelihood!r}"
-            )
+            raise ValueError(f"variance={self.variance!r} needs likelihood='gaussian', got {self.likelihood!r}")
         return self
 
 
 class ObjectiveConfig(_Section):
     """What to minimise; see ``deepgen_fast.objectives``."""
 
-    kind: Literal["elbo", "importance_weighted"] = Field("elbo", description="which bound")
-    beta: NonNegativeFloat = Field(1.0, description="weight of the KL")
-    warmup_steps: NonNegativeInt = Field(0, description="steps over which beta rises from 0")
-    free_bits: NonNegativeFloat = Field(0.0, description="nats a latent dimension may use for nothing")
-    num_samples: PositiveInt | None = Field(None, description="samples of z an example; 1 if unset")
+    kind: Literal["elbo", "importance_weighted"] = Field(default="elbo", description="which bound")
+    beta: NonNegativeFloat = Field(default=1.0, description="weight of the KL")
+    warmup_steps: NonNegativeInt = Field(default=0, description="steps over which beta rises from 0")
+    free_bits: NonNegativeFloat = Field(default=0.0, description="nats a latent dimension may use for nothing")
+    num_samples: PositiveInt | None = Field(default=None, description="samples of z an example; 1 if unset")
 
     @model_validator(mode="after")
     def _fields_of_kind(self) -> ObjectiveConfig:
@@ -113,49 +109,49 @@ class ObjectiveConfig(_Section):
 class TrainerConfig(_Section):
     """How to train; see ``deepgen_fast.trainers.VAETrainer``."""
 
-    epochs: PositiveInt = Field(50, description="passes over the training data")
-    batch_size: PositiveInt = Field(128, description="examples a step")
-    drop_last: bool = Field(False, description="leave out a last, smaller batch")
-    learning_rate: PositiveFloat = Field(1e-3, description="of Adam, at its highest")
-    weight_decay: NonNegativeFloat = Field(0.0, description="decoupled (AdamW)")
-    schedule: Literal["none", "cosine", "step"] = Field("none", description="learning rate over the run")
-    warmup_steps: NonNegativeInt = Field(0, description="steps over which the learning rate rises from 0")
-    decay_epochs: PositiveInt = Field(20, description="epochs between two drops, schedule step")
+    epochs: PositiveInt = Field(default=50, description="passes over the training data")
+    batch_size: PositiveInt = Field(default=128, description="examples a step")
+    drop_last: bool = Field(default=False, description="leave out a last, smaller batch")
+    learning_rate: PositiveFloat = Field(default=1e-3, description="of Adam, at its highest")
+    weight_decay: NonNegativeFloat = Field(default=0.0, description="decoupled (AdamW)")
+    schedule: Literal["none", "cosine", "step"] = Field(default="none", description="learning rate over the run")
+    warmup_steps: NonNegativeInt = Field(default=0, description="steps over which the learning rate rises from 0")
+    decay_epochs: PositiveInt = Field(default=20, description="epochs between two drops, schedule step")
     decay_factor: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.5, description="factor of a drop, schedule step"
+        default=0.5, description="factor of a drop, schedule step"
     )
-    final_fraction: Fraction = Field(0.0, description="of the learning rate left at the end, schedule cosine")
-    gradient_clip: PositiveFloat | None = Field(None, description="largest norm of the gradient")
+    final_fraction: Fraction = Field(default=0.0, description="of the learning rate left at the end, schedule cosine")
+    gradient_clip: PositiveFloat | None = Field(default=None, description="largest norm of the gradient")
     precision: Literal["float32", "bf16"] = Field(
-        "float32", description="of the networks; weights stay float32"
+        default="float32", description="of the networks; weights stay float32"
     )
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="moving average of the weights"
+        default=None, description="moving average of the weights"
     )
     early_stopping: PositiveInt | None = Field(
-        None, description="validations without improvement before stopping"
+        default=None, description="validations without improvement before stopping"
     )
-    min_improvement: NonNegativeFloat = Field(0.0, description="nats by which the validation loss must fall")
-    validate_every: PositiveInt = Field(1, description="epochs")
-    sample_every: NonNegativeInt = Field(10, description="epochs between sample grids; 0 for the last only")
+    min_improvement: NonNegativeFloat = Field(default=0.0, description="nats by which the validation loss must fall")
+    validate_every: PositiveInt = Field(default=1, description="epochs")
+    sample_every: NonNegativeInt = Field(default=10, description="epochs between sample grids; 0 for the last only")
     log_every_steps: PositiveInt | None = Field(
-        None, description="also write the loss to TensorBoard every so many"
+        default=None, description="also write the loss to TensorBoard every so many"
     )
-    tensorboard: bool = Field(True, description="write TensorBoard files into the run directory")
+    tensorboard: bool = Field(default=True, description="write TensorBoard files into the run directory")
     checkpoint_seconds: NonNegativeFloat = Field(
-        60.0, description="between checkpoints, at most; 0 for every step"
+        default=60.0, description="between two checkpoints; 0 writes one at every step"
     )
-    checkpoint_every: PositiveInt | None = Field(None, description="epochs between further checkpoints")
-    keep_checkpoints: PositiveInt = Field(2, description="of the latest, beside the best")
+    checkpoint_every: PositiveInt | None = Field(default=None, description="epochs between further checkpoints")
+    keep_checkpoints: PositiveInt = Field(default=2, description="of the latest, beside the best")
     finite_check_steps: PositiveInt | None = Field(
-        None, description="steps between checks for a non-finite loss; on the CPU 1, elsewhere 50 if unset"
+        default=None, description="steps between checks for a non-finite loss; on the CPU 1, elsewhere 50 if unset"
     )
     progress: Literal["auto", "bar", "lines", "none"] = Field(
-        "auto", description="auto: a bar on a terminal, else lines"
+        default="auto", description="auto: a bar on a terminal, else lines"
     )
-    threads: PositiveInt | None = Field(None, description="of torch on the CPU; torch's own choice if unset")
-    device: str = Field("auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
-    seed: NonNegativeInt = Field(0, description="decides initial weights, order of examples and noise")
+    threads: PositiveInt | None = Field(default=None, description="of torch on the CPU; torch's own choice if unset")
+    device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
+    seed: NonNegativeInt = Field(default=0, description="decides initial weights, order of examples and noise")
 
 
 class RunConfig(_Section):
@@ -169,9 +165,7 @@ class RunConfig(_Section):
     @model_validator(mode="after")
     def _bernoulli_needs_pixels(self) -> RunConfig:
         if self.data.values == "any" and self.model.likelihood == "bernoulli":
-            raise ValueError(
-                "data.values='any' needs model.likelihood='gaussian': a Bernoulli models values in [0, 1]"
-            )
+            raise ValueError("data.values='any' needs model.likelihood='gaussian': a Bernoulli models values in [0, 1]")
         return self
 
     @classmethod

@@ -25,7 +25,7 @@ class ExponentialMovingAverage:
             raise ValueError(f"decay: expected a number between 0 and 1, got {decay}")
         self.decay = decay
         self._names = [name for name, _ in model.named_parameters()]
-        self._parameters = [parameter for _, parameter in model.named_parameters()]
+        self._parameters: list[Tensor] = [parameter for _, parameter in model.named_parameters()]
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
 
     def decay_at(self, step: int) -> float:

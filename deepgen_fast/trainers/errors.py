@@ -16,14 +16,7 @@ class NonFiniteLossError(RuntimeError):
     """
 
     def __init__(
-        self,
-        what: str,
-        *,
-        step: int,
-        epoch: int,
-        learning_rate: float,
-        checkpoint: Path | None,
-        late: bool = False,
+        self, what: str, *, step: int, epoch: int, learning_rate: float, checkpoint: Path | None, late: bool = False
     ) -> None:
         self.step = step
         self.epoch = epoch

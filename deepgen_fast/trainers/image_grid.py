@@ -27,9 +27,7 @@ def image_grid(images: Tensor, columns: int | None = None, padding: int = 2) -> 
     if images.dim() == 3:
         images = images.unsqueeze(1)
     if images.dim() != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
-        raise ValueError(
-            f"images: expected [N, H, W], [N, 1, H, W] or [N, 3, H, W], got {list(images.shape)}"
-        )
+        raise ValueError(f"images: expected [N, H, W], [N, 1, H, W] or [N, 3, H, W], got {list(images.shape)}")
     if padding < 0:
         raise ValueError(f"padding: expected 0 or more, got {padding}")
     count, channels, height, width = images.shape

@@ -164,9 +164,7 @@ class TrainingLoop(ABC):
                     directory.tensorboard_path, self.position.step + 1 if resume_from else None
                 )
             except ImportError:
-                self._progress.message(
-                    "TensorBoard files are not written: the package tensorboard is not installed"
-                )
+                self._progress.message("TensorBoard files are not written: the package tensorboard is not installed")
         self._last_save = time.monotonic()
 
     def _epochs(self, batches: Batches, interruption: Interruption) -> str:
@@ -279,9 +277,7 @@ class TrainingLoop(ABC):
         checkpoint = self._full_checkpoint()
         bad = checkpoint.non_finite()
         if bad:
-            raise self._non_finite(
-                f"{', '.join(bad[:3])} became NaN or infinite", self.position.step - 1, late=True
-            )
+            raise self._non_finite(f"{', '.join(bad[:3])} became NaN or infinite", self.position.step - 1, late=True)
         self._last_good = self.run_directory.checkpoints.save(checkpoint)
 
     def _close_run(self) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from deepgen_fast.models import VAE
+
 # Normalisation keeps float32 weights: it reads bfloat16 activations either way.
 _FLOAT32_MODULES = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
@@ -48,7 +50,7 @@ class Float32:
 class _NarrowModel:
     """Called like the model: casts the batch and runs the bfloat16 copy."""
 
-    def __init__(self, narrow: nn.Module, model: nn.Module) -> None:
+    def __init__(self, narrow: VAE, model: VAE) -> None:
         self.narrow = narrow
         self.likelihood = model.likelihood
         self.latent_dim = model.latent_dim
@@ -66,40 +68,34 @@ class Bfloat16:
     model, not copied.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: VAE) -> None:
         narrow = copy.deepcopy(model)
         narrow.likelihood = model.likelihood
         for (_, module), (_, source) in zip(narrow.named_modules(), model.named_modules(), strict=True):
             for name, buffer in source.named_buffers(recurse=False):
-                module.register_buffer(
-                    name, buffer, persistent=name not in source._non_persistent_buffers_set
-                )
-        shared = {id(parameter) for parameter in model.likelihood.parameters()}
+                module.register_buffer(name, buffer, persistent=name not in source._non_persistent_buffers_set)
+        self._likelihood = list(model.likelihood.parameters())
+        shared = {id(parameter) for parameter in self._likelihood}
         for module in narrow.modules():
             if isinstance(module, _FLOAT32_MODULES):
                 continue
             for name, parameter in module.named_parameters(recurse=False):
                 if id(parameter) not in shared and parameter.dtype == torch.float32:
-                    setattr(
-                        module,
-                        name,
-                        nn.Parameter(parameter.detach().to(torch.bfloat16), parameter.requires_grad),
-                    )
+                    setattr(module, name, nn.Parameter(parameter.detach().to(torch.bfloat16), parameter.requires_grad))
         pairs = [
             (wide, thin)
             for wide, thin in zip(model.parameters(), narrow.parameters(), strict=True)
             if wide is not thin and wide.requires_grad
         ]
-        self._model = model
-        self._wide = [wide for wide, _ in pairs]
-        self._thin = [thin for _, thin in pairs]
+        self._wide: list[Tensor] = [wide for wide, _ in pairs]
+        self._thin: list[Tensor] = [thin for _, thin in pairs]
         self._gradients = [torch.zeros_like(wide) for wide in self._wide]
         self.forward_model = _NarrowModel(narrow, model)
 
     def zero_grad(self) -> None:
         for parameter in self._thin:
             parameter.grad = None
-        for parameter in self._model.likelihood.parameters():
+        for parameter in self._likelihood:
             parameter.grad = None
 
     @torch.no_grad()
@@ -118,7 +114,7 @@ class Bfloat16:
         torch._foreach_copy_(self._thin, self._wide)
 
 
-def build_precision(name: str, model: nn.Module) -> Precision:
+def build_precision(name: str, model: VAE) -> Precision:
     """``"float32"`` or ``"bf16"``.
 
     Raises:

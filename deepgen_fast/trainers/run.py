@@ -67,10 +67,7 @@ def resume(
 
 
 def _run(
-    config: RunConfig,
-    run_directory: str | Path | None,
-    splits: DatasetSplits | None,
-    resume_from: Path | None,
+    config: RunConfig, run_directory: str | Path | None, splits: DatasetSplits | None, resume_from: Path | None
 ) -> TrainingResult:
     device = resolve_device(config.trainer.device)
     data = load_run_data(config) if splits is None else splits
@@ -79,9 +76,7 @@ def _run(
         torch.manual_seed(derive_seed(config.trainer.seed, "weights"))
         model = build_model(config.model, data.event_shape)
     resolved = config.with_overrides({"model.event_shape": model.event_shape})
-    trainer = VAETrainer(
-        model, build_objective(config.objective), run_directory=run_directory, run_config=resolved
-    )
+    trainer = VAETrainer(model, build_objective(config.objective), run_directory=run_directory, run_config=resolved)
     return trainer.fit(
         examples_of(data.train),
         None if data.validation is None else examples_of(data.validation),
@@ -142,10 +137,7 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
     if data.binarize == "none":
         return splits
     return DatasetSplits(
-        splits.name,
-        splits.train,
-        _binary(splits.validation, data.binarize),
-        _binary(splits.test, data.binarize),
+        splits.name, splits.train, _binary(splits.validation, data.binarize), _binary(splits.test, data.binarize)
     )
 
 
@@ -209,9 +201,7 @@ def load_run(
         model.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: does not fit the model of config.toml: {error}") from error
-    return LoadedRun(
-        model.to(resolve_device(device)).eval(), config, stored.state["step"], stored.state["epoch"], path
-    )
+    return LoadedRun(model.to(resolve_device(device)).eval(), config, stored.state["step"], stored.state["epoch"], path)
 
 
 def _read_config(directory: Path) -> RunConfig:

@@ -53,11 +53,7 @@ def test_the_latest_and_the_best_are_kept(tmp_path):
         if step in (2, 4):
             store.hold_best(build(step))
         store.save(build(step))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "best-00000004",
-        "step-00000004",
-        "step-00000005",
-    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best-00000004", "step-00000004", "step-00000005"]
     assert store.latest().name == "step-00000005"
     assert store.best().name == "best-00000004"
     assert read_checkpoint(store.best()).training == {}

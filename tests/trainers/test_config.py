@@ -22,13 +22,7 @@ def test_every_field_survives_toml(tmp_path):
                 "event_shape": [1, 8, 9],
             },
             "objective": {"kind": "importance_weighted", "num_samples": 5},
-            "trainer": {
-                "learning_rate": 3e-4,
-                "gradient_clip": 1,
-                "ema_decay": 0.99,
-                "early_stopping": 3,
-                "seed": 7,
-            },
+            "trainer": {"learning_rate": 3e-4, "gradient_clip": 1, "ema_decay": 0.99, "early_stopping": 3, "seed": 7},
         }
     )
     config.write_toml(tmp_path / "config.toml")
@@ -57,10 +51,7 @@ def test_overrides_are_validated():
         ({"trainer": {"learning_rate": float("nan")}}, "trainer.learning_rate"),
         ({"model": {"layers": 3}}, "model.layers: no such field"),
         ({"model": {"variance": "shared"}}, "variance='shared' needs likelihood='gaussian'"),
-        (
-            {"objective": {"kind": "importance_weighted"}},
-            "num_samples: the importance-weighted bound needs it",
-        ),
+        ({"objective": {"kind": "importance_weighted"}}, "num_samples: the importance-weighted bound needs it"),
         (
             {"objective": {"kind": "importance_weighted", "num_samples": 2, "beta": 2.0}},
             "beta, warmup_steps and free_bits belong to kind='elbo'",

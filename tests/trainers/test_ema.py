@@ -29,12 +29,8 @@ def test_averages_are_applied_and_taken_away():
         for parameter in model.parameters():
             parameter.add_(1.0)
     with ema.applied():
-        assert all(
-            torch.equal(parameter, old) for parameter, old in zip(model.parameters(), before, strict=True)
-        )
-    assert all(
-        torch.equal(parameter, old + 1) for parameter, old in zip(model.parameters(), before, strict=True)
-    )
+        assert all(torch.equal(parameter, old) for parameter, old in zip(model.parameters(), before, strict=True))
+    assert all(torch.equal(parameter, old + 1) for parameter, old in zip(model.parameters(), before, strict=True))
 
 
 def test_averages_come_off_after_an_error():

@@ -10,7 +10,7 @@ from deepgen_fast.trainers import NonFiniteLossError, VAETrainer, read_checkpoin
 class Spoiled(ELBO):
     """A loss that stops being finite at a step; or, with ``gradient``, only its gradient does."""
 
-    def __init__(self, at: int, value: float = float("nan"), gradient: bool = False) -> None:
+    def __init__(self, at: int | None, value: float = float("nan"), gradient: bool = False) -> None:
         super().__init__()
         self.at = at
         self.spoil = value
@@ -85,7 +85,7 @@ def test_the_run_goes_on_from_the_last_good_checkpoint(build_vae, images, quiet,
 def test_a_non_finite_validation_loss_stops_too(build_vae, images, quiet):
     class SpoiledValidation(ELBO):
         def for_validation(self):
-            return Spoiled(None)
+            return Spoiled(at=None)
 
     with pytest.raises(NonFiniteLossError, match="validation loss became nan at step 4"):
         VAETrainer(build_vae(), SpoiledValidation(), **quiet, epochs=2).fit(images, images)

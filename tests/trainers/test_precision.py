@@ -57,9 +57,7 @@ class NormalisedEncoder(nn.Module):
 
 def test_normalisation_keeps_float32_weights_and_one_set_of_statistics():
     torch.manual_seed(0)
-    model = VAE(
-        NormalisedEncoder(), nn.Linear(2, 4), event_shape=(4,), latent_dim=2, likelihood=BernoulliLikelihood()
-    )
+    model = VAE(NormalisedEncoder(), nn.Linear(2, 4), event_shape=(4,), latent_dim=2, likelihood=BernoulliLikelihood())
     found = gradients("bf16", model, torch.rand(32, 4))
     assert found["encoder.norm.weight"].dtype == torch.float32
     assert found["encoder.norm.weight"].abs().sum() > 0

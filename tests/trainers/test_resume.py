@@ -70,11 +70,7 @@ def test_two_epochs_and_two_more_are_four(build_vae, images, quiet, tmp_path, pr
         settings = {**quiet, **EVERYTHING, "schedule": "none", "precision": precision, "epochs": epochs}
         objective = ELBO(warmup_steps=12, num_samples=2)
         return VAETrainer(
-            with_dropout(build_vae()),
-            objective,
-            **settings,
-            run_directory=tmp_path / name,
-            binarize="stochastic",
+            with_dropout(build_vae()), objective, **settings, run_directory=tmp_path / name, binarize="stochastic"
         )
 
     whole = trainer("whole", 4)
@@ -138,9 +134,7 @@ def test_a_crash_loses_nothing_that_was_saved(build_vae, images, quiet, tmp_path
             return super().__call__(model, x, step=step, generator=generator)
 
     def trainer(name: str, objective: ELBO) -> VAETrainer:
-        return VAETrainer(
-            build_vae(), objective, **quiet, **EVERYTHING, epochs=4, run_directory=tmp_path / name
-        )
+        return VAETrainer(build_vae(), objective, **quiet, **EVERYTHING, epochs=4, run_directory=tmp_path / name)
 
     whole = trainer("whole", ELBO())
     whole.fit(images, images)
@@ -159,12 +153,7 @@ def test_a_crash_loses_nothing_that_was_saved(build_vae, images, quiet, tmp_path
 
 def test_checkpoints_follow_the_clock(build_vae, images, quiet, tmp_path):
     trainer = VAETrainer(
-        build_vae(),
-        **quiet,
-        epochs=2,
-        checkpoint_seconds=0,
-        keep_checkpoints=99,
-        run_directory=tmp_path / "run",
+        build_vae(), **quiet, epochs=2, checkpoint_seconds=0, keep_checkpoints=99, run_directory=tmp_path / "run"
     )
     trainer.fit(images)
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
@@ -184,9 +173,7 @@ def test_what_cannot_be_resumed_is_named(build_vae, images, quiet, tmp_path):
     with pytest.raises(CheckpointError, match="the data or the batch size has changed"):
         trainer(epochs=4, batch_size=8).fit(images, resume_from="last")
     with pytest.raises(CheckpointError, match="does not fit the model"):
-        trainer(build_vae(scale="std", variance="shared", likelihood="gaussian")).fit(
-            images, resume_from="last"
-        )
+        trainer(build_vae(scale="std", variance="shared", likelihood="gaussian")).fit(images, resume_from="last")
     with pytest.raises(CheckpointError, match="kept no average of the weights, but ema_decay is set"):
         trainer(ema_decay=0.9).fit(images, resume_from="last")
     best = trainer().run_directory.checkpoints.best()

@@ -99,9 +99,7 @@ def test_data_too_large_for_memory_trains(config, tmp_path):
     splits = load_dataset(config.data.name)
     (tmp_path / "pictures").mkdir()
     for index, image in enumerate(splits.train.images):
-        Image.fromarray((image[0].numpy() * 255).astype(np.uint8)).save(
-            tmp_path / "pictures" / f"{index:03d}.png"
-        )
+        Image.fromarray((image[0].numpy() * 255).astype(np.uint8)).save(tmp_path / "pictures" / f"{index:03d}.png")
     chosen = config.with_overrides(
         {"data.name": str(tmp_path / "pictures"), "data.in_memory_limit": 10, "data.binarize": "stochastic"}
     )

@@ -36,9 +36,7 @@ def test_steps():
 
 
 def test_seeds_differ_by_seed_purpose_and_index():
-    seeds = {
-        derive_seed(seed, purpose, index) for seed in (0, 1) for purpose in ("a", "b") for index in (0, 1)
-    }
+    seeds = {derive_seed(seed, purpose, index) for seed in (0, 1) for purpose in ("a", "b") for index in (0, 1)}
     assert len(seeds) == 8
     assert derive_seed(0, "a", 1) == derive_seed(0, "a", 1)
     assert all(0 <= seed < 2**63 for seed in seeds)

@@ -33,9 +33,7 @@ def test_the_record_of_an_epoch(build_vae, images, quiet):
     assert first["beta"] == pytest.approx(2.0 * 2 / 20)
     assert last["learning_rate"] == pytest.approx(0.5e-3 * (1 + math.cos(math.pi * 5 / 6)))
     for record in result.history:
-        assert record["validation_loss"] == pytest.approx(
-            record["validation_kl"] - record["validation_log_likelihood"]
-        )
+        assert record["validation_loss"] == pytest.approx(record["validation_kl"] - record["validation_log_likelihood"])
     assert (result.reason, result.epochs, result.steps) == ("completed", 2, 6)
     assert result.run_directory is None
 
@@ -168,9 +166,7 @@ def test_tensorboard_holds_the_metrics(build_vae, images, quiet, tmp_path):
 
 def test_other_objectives_train(build_vae, images, quiet):
     for objective in (ELBO(num_samples=3, free_bits=0.1), ImportanceWeightedBound(4)):
-        result = VAETrainer(build_vae(), objective, **quiet, epochs=20, learning_rate=1e-2).fit(
-            images, images
-        )
+        result = VAETrainer(build_vae(), objective, **quiet, epochs=20, learning_rate=1e-2).fit(images, images)
         assert result.history[-1]["validation_loss"] < result.history[0]["validation_loss"] - 0.5
 
 
@@ -195,10 +191,7 @@ def test_pixels_are_drawn_anew_at_every_step(build_vae, images, quiet):
     [
         (torch.zeros(4, 16), r"train: expected examples of shape \[1, 4, 4\].*got \[16\]"),
         (torch.full((4, 1, 4, 4), torch.nan), "train: some values are NaN or infinite"),
-        (
-            torch.full((4, 1, 4, 4), 2.0),
-            r"train: a Bernoulli likelihood needs values in \[0, 1\], got 2 to 2",
-        ),
+        (torch.full((4, 1, 4, 4), 2.0), r"train: a Bernoulli likelihood needs values in \[0, 1\], got 2 to 2"),
         (torch.zeros(4, 1, 4, 4, dtype=torch.int64), "train: expected floating point or uint8 pixels"),
         (TensorDataset(torch.zeros(4, 1, 4, 5)), r"train: expected examples of shape .* got \[1, 4, 5\]"),
         (torch.zeros(0, 1, 4, 4), "no examples"),
