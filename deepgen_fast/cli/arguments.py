@@ -10,10 +10,7 @@ import typer
 RunDirectory = Annotated[
     Path,
     typer.Argument(
-        metavar="RUN",
-        exists=True,
-        file_okay=False,
-        help="Run directory that `train vae` or `quickstart` wrote.",
+        metavar="RUN", exists=True, file_okay=False, help="Run directory that `train vae` or `quickstart` wrote."
     ),
 ]
 SplitName = Annotated[
@@ -31,6 +28,5 @@ Checkpoint = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Decides everything random: the same seed, the same result.")]
 Output = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", metavar="FILE", help="Where to write.", show_default="RUN/figures/..."),
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write.", show_default="RUN/figures/...")
 ]

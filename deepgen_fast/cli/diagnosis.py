@@ -7,9 +7,7 @@ from typing import Annotated
 import typer
 
 
-def doctor(
-    plain: Annotated[bool, typer.Option("--plain", help="Plain text, for a bug report.")] = False,
-) -> None:
+def doctor(plain: Annotated[bool, typer.Option("--plain", help="Plain text, for a bug report.")] = False) -> None:
     """Show versions, kernel libraries, what `auto` picks on this machine, and missing packages with their
     remedy.
 
@@ -22,7 +20,7 @@ def doctor(
 
         deepgen-fast doctor --plain > doctor.txt
     """
-    from deepgen_fast.doctor import doctor as examine
+    from deepgen_fast.diagnosis import doctor as examine
 
     report = examine()
     if plain:
@@ -35,9 +33,7 @@ def doctor(
     console = Console()
     marks = {None: Text(""), True: Text("✓", "green"), False: Text("✗", "red")}
     for section in report.sections:
-        table = Table(
-            title=section.title, title_justify="left", title_style="bold", show_header=False, box=None
-        )
+        table = Table(title=section.title, title_justify="left", title_style="bold", show_header=False, box=None)
         for finding in section.findings:
             value = Text(finding.value)
             if finding.remedy:

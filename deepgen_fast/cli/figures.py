@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -39,8 +41,7 @@ def as_images(values: Tensor, event_shape: Sequence[int]) -> Tensor:
     if len(shape) == 3 and shape[0] == 3:
         return values.reshape(-1, *shape).permute(0, 2, 3, 1)
     raise ValueError(
-        f"event_shape: expected an image, (H, W), (1, H, W), (3, H, W) or a square number of "
-        f"pixels, got {shape}"
+        f"event_shape: expected an image, (H, W), (1, H, W), (3, H, W) or a square number of pixels, got {shape}"
     )
 
 
@@ -49,9 +50,7 @@ def tile(images: Tensor, columns: int, gap: int = _GAP, background: float = 1.0)
     count, height, width, *channels = images.shape
     rows = -(-count // columns)
     sheet = torch.full(
-        (rows * (height + gap) - gap, columns * (width + gap) - gap, *channels),
-        background,
-        dtype=images.dtype,
+        (rows * (height + gap) - gap, columns * (width + gap) - gap, *channels), background, dtype=images.dtype
     )
     for index, image in enumerate(images):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
@@ -71,7 +70,7 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _show(axes, sheet: Tensor, **options) -> None:  # type: ignore[no-untyped-def]
+def _show(axes: Any, sheet: Tensor, **options: Any) -> None:
     axes.imshow(sheet.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="auto", **options)
 
 
@@ -109,47 +108,25 @@ def reconstruction_grid(
     return _save(figure, path)
 
 
-def latent_plane(
-    points: Tensor, labels: Tensor | None, path: Path, *, title: str, axis_names: tuple[str, str]
-) -> Path:
+def latent_plane(points: Tensor, labels: Tensor | None, path: Path, *, title: str, axis_names: tuple[str, str]) -> Path:
     """Write points `[N, 2]` of the latent space, coloured by labels `[N]` with a legend (Figure 13.5 a)."""
     figure = _figure(6.4, 5.6)
     axes = figure.add_subplot()
     points = points.detach().float().cpu()
     # Marks that shrink with their number: 5,000 stay apart, 50 stay visible.
     size = float(min(30.0, max(2.0, 30_000 / points.shape[0])))
-    options = {"s": size, "linewidths": 0, "alpha": 0.75}
+    options: dict[str, Any] = {"s": size, "linewidths": 0, "alpha": 0.75}
     if labels is None:
         axes.scatter(points[:, 0], points[:, 1], color="tab:blue", **options)
     else:
-        labels = labels.cpu()
-        classes = labels.unique().tolist()
-        palette = "tab10" if len(classes) <= 10 else "tab20"
+        classes, ranks = labels.cpu().unique(return_inverse=True)
+        palette = matplotlib.color_sequences["tab10" if len(classes) <= 10 else "tab20"]
+        colours = [palette[rank % len(palette)] for rank in range(len(classes))]
         # Drawn in one call and in shuffled order, so that no class covers another only for coming later.
-        order = torch.randperm(points.shape[0], generator=torch.Generator().manual_seed(0))
-        ranks = torch.searchsorted(labels.unique(), labels)[order]
-        size_of_palette = 10 if palette == "tab10" else 20
-        scatter = axes.scatter(
-            points[order, 0],
-            points[order, 1],
-            c=(ranks % size_of_palette).numpy(),
-            cmap=palette,
-            vmin=-0.5,
-            vmax=size_of_palette - 0.5,
-            **options,
-        )
-        if len(classes) <= 20:
-            colours = [scatter.cmap(scatter.norm(rank)) for rank in range(len(classes))]
-            handles = [
-                axes.scatter([], [], s=40, color=colour, label=str(name))
-                for colour, name in zip(colours, classes, strict=True)
-            ]
-            figure.legend(
-                handles=handles,
-                loc="outside right center",
-                title="digit" if len(classes) == 10 else "class",
-                frameon=False,
-            )
+        order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
+        axes.scatter(points[order, 0], points[order, 1], c=[colours[rank] for rank in ranks[order].tolist()], **options)
+        if len(classes) <= len(palette):
+            _legend(figure, axes, colours, [str(name) for name in classes.tolist()])
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(axis_names[0])
     axes.set_ylabel(axis_names[1])
@@ -157,6 +134,14 @@ def latent_plane(
     axes.set_axisbelow(True)
     axes.set_title(title, fontsize=11)
     return _save(figure, path)
+
+
+def _legend(figure: Figure, axes: Any, colours: Sequence[Any], names: Sequence[str]) -> None:
+    handles = [
+        axes.scatter([], [], s=40, color=colour, label=name) for colour, name in zip(colours, names, strict=True)
+    ]
+    title = "digit" if list(names) == [str(digit) for digit in range(10)] else "class"
+    figure.legend(handles=handles, loc="outside right center", title=title, frameon=False)
 
 
 def unit_square_latents(side: int) -> Tensor:

@@ -32,8 +32,7 @@ DataName = Annotated[
     ),
 ]
 ImageSize = Annotated[
-    int | None,
-    _flag(DATA, "as they are", "Resize the images of a folder to this height and width.", metavar="PIXELS"),
+    int | None, _flag(DATA, "as they are", "Resize the images of a folder to this height and width.", metavar="PIXELS")
 ]
 Binarize = Annotated[
     str | None,
@@ -51,21 +50,14 @@ Architecture = Annotated[
 HiddenDim = Annotated[int | None, _flag(MODEL, "512", "Hidden units of two_layer.")]
 LatentDim = Annotated[
     int | None,
-    _flag(
-        MODEL,
-        "16",
-        "Size of z. About 16 serves digits: more stay unused; 2 gives the pictures of `manifold`.",
-    ),
+    _flag(MODEL, "16", "Size of z. About 16 serves digits: more stay unused; 2 gives the pictures of `manifold`."),
 ]
 Likelihood = Annotated[
-    str | None,
-    _flag(MODEL, "bernoulli", "p(x|z): bernoulli for pixels near 0 and 1, gaussian for other values."),
+    str | None, _flag(MODEL, "bernoulli", "p(x|z): bernoulli for pixels near 0 and 1, gaussian for other values.")
 ]
 Variance = Annotated[
     str | None,
-    _flag(
-        MODEL, "unit", "Of the gaussian: unit, shared (one learned number) or per_pixel (from the decoder)."
-    ),
+    _flag(MODEL, "unit", "Of the gaussian: unit, shared (one learned number) or per_pixel (from the decoder)."),
 ]
 Scale = Annotated[
     str | None,
@@ -78,56 +70,40 @@ Scale = Annotated[
 ]
 Activation = Annotated[str | None, _flag(MODEL, "relu", "relu, sigmoid, tanh, silu or leaky_relu.")]
 Kind = Annotated[
-    str | None,
-    _flag(OBJECTIVE, "elbo", "elbo, or importance_weighted (tighter; needs --num-samples).", "--objective"),
+    str | None, _flag(OBJECTIVE, "elbo", "elbo, or importance_weighted (tighter; needs --num-samples).", "--objective")
 ]
 Beta = Annotated[
-    float | None,
-    _flag(OBJECTIVE, "1.0", "Weight of the KL. 1 is the bound on log p(x); more gives simpler codes."),
+    float | None, _flag(OBJECTIVE, "1.0", "Weight of the KL. 1 is the bound on log p(x); more gives simpler codes.")
 ]
 KlWarmupSteps = Annotated[
     int | None, _flag(OBJECTIVE, "0", "Steps over which beta rises from 0, against latents that die early.")
 ]
 FreeBits = Annotated[
-    float | None,
-    _flag(OBJECTIVE, "0.0", "Nats that each latent dimension may use before the KL costs anything."),
+    float | None, _flag(OBJECTIVE, "0.0", "Nats that each latent dimension may use before the KL costs anything.")
 ]
 NumSamples = Annotated[
     int | None,
-    _flag(
-        OBJECTIVE, "1", "Samples of z an example. One is enough for the elbo: the batch averages its noise."
-    ),
+    _flag(OBJECTIVE, "1", "Samples of z an example. One is enough for the elbo: the batch averages its noise."),
 ]
 Epochs = Annotated[int | None, _flag(TRAINING, "50", "Passes over the training data.")]
 BatchSize = Annotated[int | None, _flag(TRAINING, "128", "Examples a step.")]
-LearningRate = Annotated[
-    float | None, _flag(TRAINING, "0.001", "Of Adam, at its highest.", "--learning-rate", "--lr")
-]
+LearningRate = Annotated[float | None, _flag(TRAINING, "0.001", "Of Adam, at its highest.", "--learning-rate", "--lr")]
 Schedule = Annotated[
     str | None, _flag(TRAINING, "none", "Learning rate over the run: none (constant), cosine or step.")
 ]
-GradientClip = Annotated[
-    float | None, _flag(TRAINING, "off", "Largest norm of the gradient; for runs that diverge.")
-]
+GradientClip = Annotated[float | None, _flag(TRAINING, "off", "Largest norm of the gradient; for runs that diverge.")]
 Precision = Annotated[
-    str | None,
-    _flag(TRAINING, "float32", "float32 or bf16 (networks only: weights, KL and likelihood stay float32)."),
+    str | None, _flag(TRAINING, "float32", "float32 or bf16 (networks only: weights, KL and likelihood stay float32).")
 ]
 EmaDecay = Annotated[
-    float | None,
-    _flag(TRAINING, "off", "Average the weights over training, such as 0.999; the average is evaluated."),
+    float | None, _flag(TRAINING, "off", "Average the weights over training, such as 0.999; the average is evaluated.")
 ]
-EarlyStopping = Annotated[
-    int | None, _flag(TRAINING, "off", "Stop after so many validations without improvement.")
-]
+EarlyStopping = Annotated[int | None, _flag(TRAINING, "off", "Stop after so many validations without improvement.")]
 Device = Annotated[str | None, _flag(TRAINING, "auto", "auto (a GPU where there is one), cpu, cuda, cuda:1.")]
 Threads = Annotated[int | None, _flag(TRAINING, "torch's choice", "CPU threads of torch.")]
-Progress = Annotated[
-    str | None, _flag(TRAINING, "auto", "bar, lines, none; auto is a bar on a terminal, else lines.")
-]
+Progress = Annotated[str | None, _flag(TRAINING, "auto", "bar, lines, none; auto is a bar on a terminal, else lines.")]
 Seed = Annotated[
-    int | None,
-    _flag(TRAINING, "0", "Decides initial weights, order of examples and noise; not the data split."),
+    int | None, _flag(TRAINING, "0", "Decides initial weights, order of examples and noise; not the data split.")
 ]
 
 #: The field of the config that each parameter of the command sets.

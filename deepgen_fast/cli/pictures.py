@@ -89,11 +89,7 @@ def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mea
 
 
 def reconstruct(
-    run: RunDirectory,
-    count: Count = 40,
-    split: SplitName = "test",
-    out: Output = None,
-    checkpoint: Checkpoint = "best",
+    run: RunDirectory, count: Count = 40, split: SplitName = "test", out: Output = None, checkpoint: Checkpoint = "best"
 ) -> None:
     """Picture examples of a split above what the model makes of them: E[x|z] at z = E[z|x].
 
@@ -139,8 +135,7 @@ Side = Annotated[int, typer.Option(min=2, help="Images along each side of the de
 def manifold(
     run: RunDirectory,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for both pictures; RUN/figures if unset."),
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for both pictures; RUN/figures if unset.")
     ] = None,
     split: SplitName = "train",
     dims: Dims = None,

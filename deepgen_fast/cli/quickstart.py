@@ -33,12 +33,8 @@ class Effort:
     epoch_rounds: int
 
 
-FULL = Effort(
-    epochs=150, plane_epochs=100, samples=5000, examples=500, manifold_side=20, op_rounds=40, epoch_rounds=9
-)
-QUICK = Effort(
-    epochs=3, plane_epochs=3, samples=50, examples=20, manifold_side=8, op_rounds=3, epoch_rounds=1
-)
+FULL = Effort(epochs=150, plane_epochs=100, samples=5000, examples=500, manifold_side=20, op_rounds=40, epoch_rounds=9)
+QUICK = Effort(epochs=3, plane_epochs=3, samples=50, examples=20, manifold_side=8, op_rounds=3, epoch_rounds=1)
 
 _HIDDEN_DIM, _LATENT_DIM, _BATCH_SIZE = 512, 16, 128
 
@@ -47,11 +43,8 @@ def quickstart(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Where everything goes.",
-            show_default="runs/quickstart-DATE-TIME",
+            "--out", "-o", metavar="DIR", help="Where everything goes.", "
+            "show_default="runs/quickstart-DATE-TIME"
         ),
     ] = None,
     quick: Annotated[
@@ -138,9 +131,7 @@ class _Quickstart:
             }
         )
         splits = trainers.load_run_data(config)
-        self.console.rule(
-            f"VAE 784-{_HIDDEN_DIM}-{latent_dim} on {len(splits.train)} MNIST digits", align="left"
-        )
+        self.console.rule(f"VAE 784-{_HIDDEN_DIM}-{latent_dim} on {len(splits.train)} MNIST digits", align="left")
         directory = self.folder / name
         result = trainers.train(config, directory, splits=splits)
         if result.reason == "interrupted":

@@ -109,6 +109,4 @@ def _examples(run: Run, name: str, split: Split) -> Tensor | BinarizedBatches:
         return binarize(split.images, mode, torch.Generator().manual_seed(0))
     assert split.dataset is not None
     workers = run.config.data.num_workers
-    return BinarizedBatches(
-        LoaderBatches(split.dataset, _BATCH_SIZE, shuffle=False, num_workers=workers), mode
-    )
+    return BinarizedBatches(LoaderBatches(split.dataset, _BATCH_SIZE, shuffle=False, num_workers=workers), mode)

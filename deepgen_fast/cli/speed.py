@@ -11,7 +11,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -71,9 +71,7 @@ def compare_ops(batch: int, pixels: int, latent_dim: int, *, rounds: int) -> Ite
     target = torch.rand(batch, pixels, generator=generator)
     grad_z, grad_row = torch.randn(batch, latent_dim, generator=generator), torch.full((batch,), 1 / batch)
 
-    def backward(
-        values: tuple[Tensor, ...], inputs: tuple[Tensor, ...], *grads: Tensor
-    ) -> tuple[Tensor, ...]:
+    def backward(values: tuple[Any, ...], inputs: tuple[Tensor, ...], *grads: Tensor) -> tuple[Tensor, ...]:
         return torch.autograd.grad(values, inputs, grads or None)
 
     def eager_kl() -> Tensor:
@@ -109,8 +107,7 @@ def compare_ops(batch: int, pixels: int, latent_dim: int, *, rounds: int) -> Ite
             f"negative_elbo {shape}",
             lambda: backward(((eager_kl() - eager_bernoulli()).mean(),), (output, mean, logvar)),
             lambda: backward(
-                (dgf.negative_elbo(output, target, mean, logvar, likelihood="bernoulli"),),
-                (output, mean, logvar),
+                (dgf.negative_elbo(output, target, mean, logvar, likelihood="bernoulli"),), (output, mean, logvar)
             ),
         ),
     )
@@ -150,9 +147,7 @@ def eager_epoch(x: Tensor, *, hidden_dim: int, latent_dim: int, batch_size: int)
     return epoch
 
 
-def compare_epochs(
-    images: Tensor, *, hidden_dim: int, latent_dim: int, batch_size: int, rounds: int
-) -> Comparison:
+def compare_epochs(images: Tensor, *, hidden_dim: int, latent_dim: int, batch_size: int, rounds: int) -> Comparison:
     """One epoch of training through VAETrainer, everything included, against `eager_epoch`.
 
     Args:

@@ -64,9 +64,8 @@ Settings = Annotated[
 ShowConfig = Annotated[
     bool,
     typer.Option(
-        "--show-config",
-        help="Print the whole config, every field explained, and train nothing.",
-        rich_help_panel="Run",
+        "--show-config", help="Print the whole config, every field explained, and train nothing.", "
+        "rich_help_panel="Run"
     ),
 ]
 
@@ -194,9 +193,7 @@ def _report(result: TrainingResult, directory: Path) -> None:
     done = f"{result.epochs} epochs, {result.steps} steps, {result.seconds:.1f} s"
     if result.best_validation_loss is not None:
         done += f"; best validation loss {result.best_validation_loss:.2f} at epoch {result.best_epoch}"
-    reason = {"completed": "done", "early_stopping": "stopped early: no improvement"}.get(
-        result.reason, result.reason
-    )
+    reason = {"completed": "done", "early_stopping": "stopped early: no improvement"}.get(result.reason, result.reason)
     typer.echo(f"{reason}: {done}")
     if result.reason == "interrupted":
         typer.echo(f"go on  deepgen-fast train vae --resume {directory}")

@@ -12,9 +12,7 @@ from deepgen_fast.metrics.evaluation import check_positive
 Value = TypeVar("Value", float, Tensor)
 
 
-def bits_per_dimension(
-    log_likelihood: Value, num_dimensions: int, *, bin_width: float | None = None
-) -> Value:
+def bits_per_dimension(log_likelihood: Value, num_dimensions: int, *, bin_width: float | None = None) -> Value:
     """-log2 P(x) / D: the length of an ideal code of x, in bits a dimension (a pixel and channel).
 
     - Discrete data under a discrete likelihood (binary pixels, Bernoulli): `bin_width=None` gives

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,20 +83,16 @@ def importance_weighted_log_likelihood(
 
 
 def _estimate(
-    model: VAE,
-    x: Tensor,
-    posterior: Posterior,
-    num_samples: int,
-    chunk_size: int,
-    generator: torch.Generator,
+    model: VAE, x: Tensor, posterior: Posterior, num_samples: int, chunk_size: int, generator: torch.Generator
 ) -> Tensor:
     """Estimates `[g]` of a group of examples, x `[g, *event]`, posterior `[g, latent_dim]`."""
     mean, scale, form = posterior
+    keywords: dict[str, Any] = posterior.kwargs()
     noise = torch.stack([_standard_normal(mean[0], num_samples, generator) for _ in range(x.shape[0])], dim=1)
     log_std = 0.5 * Posterior(mean.double(), scale.double(), form).log_variance()
     total = torch.full((x.shape[0],), -math.inf, dtype=torch.float64, device=mean.device)
     for eps in noise.split(max(1, chunk_size // x.shape[0])):
-        z, _ = dgf.reparameterize_kl(mean, **{form: scale}, num_samples=eps.shape[0], noise=eps)
+        z, _ = dgf.reparameterize_kl(mean, **keywords, num_samples=eps.shape[0], noise=eps)
         log_likelihood = model.likelihood.log_likelihood(model.decode(z), x, reduction="sample")
         # log p(z) - log q(z|x), summed over the latents: the two log(2 pi) cancel.
         log_ratio = 0.5 * (eps.double().square() - z.double().square()) + log_std
@@ -110,7 +107,5 @@ def _standard_normal(like: Tensor, num_samples: int, generator: torch.Generator)
     One draw an example, samples as rows: so neither the group nor the chunk enters the noise.
     """
     zeros = torch.zeros_like(like).expand(num_samples, -1)
-    noise, _ = dgf.reparameterize_kl(
-        zeros, std=torch.ones_like(like).expand(num_samples, -1), generator=generator
-    )
+    noise, _ = dgf.reparameterize_kl(zeros, std=torch.ones_like(like).expand(num_samples, -1), generator=generator)
     return noise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,7 +24,8 @@ def latent_means(model: VAE, x: Examples, *, batch_size: int = 512) -> Tensor:
         return torch.cat([model.encode(batch).mean for batch in batches_of(x, batch_size, device_of(model))])
 
 
-class ActiveUnits(NamedTuple):
+@dataclass(frozen=True)
+class ActiveUnits:
     """count units have a variance `[latent_dim]` (float64) of their posterior mean above threshold."""
 
     count: int

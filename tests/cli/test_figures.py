@@ -66,7 +66,5 @@ def test_figures_are_written(tmp_path: Path) -> None:
         assert min(picture.shape[:2]) > 200
         assert picture[..., :3].std() > 0.02
     # Ten colours and a legend: the labelled plane holds more colours than the plain one.
-    colours = [
-        len(set(map(tuple, (imread(path)[..., :3] * 8).astype(int).reshape(-1, 3)))) for path in paths[2:4]
-    ]
+    colours = [len(set(map(tuple, (imread(path)[..., :3] * 8).astype(int).reshape(-1, 3)))) for path in paths[2:4]]
     assert colours[0] > colours[1] + 5

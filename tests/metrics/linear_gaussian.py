@@ -29,9 +29,7 @@ def linear_gaussian_vae(
 ) -> tuple[VAE, torch.distributions.MultivariateNormal]:
     """The model and its exact marginal p(x) = N(b, W W' + I)."""
     generator = torch.Generator().manual_seed(1)
-    orthogonal, _ = torch.linalg.qr(
-        torch.randn(dimension, latent_dim, generator=generator, dtype=torch.float64)
-    )
+    orthogonal, _ = torch.linalg.qr(torch.randn(dimension, latent_dim, generator=generator, dtype=torch.float64))
     weight = orthogonal * torch.linspace(1.0, 2.0, latent_dim, dtype=torch.float64)
     bias = torch.randn(dimension, generator=generator, dtype=torch.float64)
     decoder = nn.Linear(latent_dim, dimension, dtype=torch.float64)

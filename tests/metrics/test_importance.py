@@ -119,9 +119,7 @@ def test_memory_stays_within_the_stated_bound(num_samples: int, num_examples: in
     model, marginal = linear_gaussian_vae(dimension=dimension, widen=1.0)
     x = draw(marginal, num_examples)
     with LargestTensor() as largest:
-        importance_weighted_log_likelihood(
-            model, x, num_samples, chunk_size=chunk_size, encoder_batch_size=32
-        )
+        importance_weighted_log_likelihood(model, x, num_samples, chunk_size=chunk_size, encoder_batch_size=32)
     assert chunk_size * dimension // 2 < largest.elements <= chunk_size * dimension
 
 
@@ -146,11 +144,7 @@ def test_bernoulli_decoder_with_enumerable_latents() -> None:
     torch.manual_seed(0)
     patterns = 2.0 * torch.randn(4, 5, dtype=torch.float64)
     model = VAE(
-        ConstantEncoder(),
-        TwoLevelDecoder(patterns),
-        event_shape=(5,),
-        latent_dim=2,
-        likelihood=BernoulliLikelihood(),
+        ConstantEncoder(), TwoLevelDecoder(patterns), event_shape=(5,), latent_dim=2, likelihood=BernoulliLikelihood()
     )
     x = torch.randint(0, 2, (12, 5)).double()
     per_pattern = torch.distributions.Bernoulli(logits=patterns).log_prob(x[:, None]).sum(-1)  # [12, 4]
@@ -176,9 +170,7 @@ def test_scale_forms_agree(form: str) -> None:
     std = (0.5 * model.encoder.logvar).exp()
     model.encoder.logvar.copy_(std if form == "std" else std.expm1().log())
     model.scale = form
-    torch.testing.assert_close(
-        importance_weighted_log_likelihood(model, x, 20), expected, rtol=1e-12, atol=1e-12
-    )
+    torch.testing.assert_close(importance_weighted_log_likelihood(model, x, 20), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(
