@@ -21,7 +21,7 @@ def needs_gradient(*tensors: Tensor | None) -> bool:
 
 
 def recorded() -> bool:
-    """Inside a backward: whether it is itself recorded (``create_graph=True``), so must be differentiable torch code."""
+    """Whether a backward is itself recorded (``create_graph=True``), so must be differentiable torch code."""
     return torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 

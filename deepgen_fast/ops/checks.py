@@ -1,4 +1,4 @@
-"""Argument checks, made once, at the public functions. Every message names the argument, what was expected, what came."""
+"""Argument checks, made once, at the public functions: each names the argument, what was expected, what came."""
 
 from __future__ import annotations
 

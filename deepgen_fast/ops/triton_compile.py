@@ -22,15 +22,16 @@ def _reference(name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f"deepgen_fast.ops.{folder}.reference"), name)
 
 
-def traceable(schema: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def traceable(
+    schema: str, fake: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a launcher under ``schema``; calls under torch.compile go through the registered op."""
     name = schema.split("(", 1)[0]
 
     def register(launcher: Callable[..., Any]) -> Callable[..., Any]:
-        _library.define(schema)
-        _library.impl(name, launcher, "CompositeExplicitAutograd")
-        torch.library.register_fake(f"deepgen_fast_triton::{name}", _contiguous_fake(name), lib=_library)
-        op = getattr(torch.ops.deepgen_fast_triton, name)
+        _library.define(schema) _library.impl(name, launcher, "CompositeExplicitAutograd")
+        torch.library.register_fake(f"deepgen_fast_triton::{name}", fake or _contiguous_reference(name),
+        lib=_library) op = getattr(torch.ops.deepgen_fast_triton, name)
 
         @functools.wraps(launcher)
         def call(*arguments: Any) -> Any:
@@ -41,11 +42,11 @@ def traceable(schema: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return register
 
 
-def _contiguous_fake(name: str) -> Callable[..., Any]:
-    def fake(*arguments: Any) -> Any:
+def _contiguous_reference(name: str) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
         outputs = _reference(name)(*arguments)
         if isinstance(outputs, torch.Tensor):
             return outputs.contiguous()
         return tuple(output.contiguous() for output in outputs)
 
-    return fake
+    return run

@@ -6,18 +6,11 @@ from torch import Tensor
 
 from deepgen_fast.ops.bernoulli_log_likelihood.triton_math import bernoulli_terms
 from deepgen_fast.ops.triton_compile import traceable
-from deepgen_fast.ops.triton_likelihood import (
-    GRADIENT_PER_ELEMENT,
-    GRADIENT_PER_ROW,
-    Likelihood,
-    run_likelihood,
-)
+from deepgen_fast.ops.triton_likelihood import GRADIENT_PER_ELEMENT, GRADIENT_PER_ROW, Likelihood, run_likelihood
 
 
 @traceable("bernoulli_log_likelihood(Tensor logits, Tensor target, Tensor? mask, bool elementwise) -> Tensor")
-def bernoulli_log_likelihood(
-    logits: Tensor, target: Tensor, mask: Tensor | None, elementwise: bool
-) -> Tensor:
+def bernoulli_log_likelihood(logits: Tensor, target: Tensor, mask: Tensor | None, elementwise: bool) -> Tensor:
     """Values [(samples,) batch], or per element, in the accumulation dtype."""
     likelihood = Likelihood(bernoulli_terms, logits, target, None, mask)
     return run_likelihood(likelihood, value=True, elementwise=elementwise).value

@@ -6,17 +6,11 @@ from torch import Tensor
 
 from deepgen_fast.ops.gaussian_log_likelihood.triton_math import gaussian_terms
 from deepgen_fast.ops.triton_compile import traceable
-from deepgen_fast.ops.triton_likelihood import (
-    GRADIENT_PER_ELEMENT,
-    GRADIENT_PER_ROW,
-    Likelihood,
-    run_likelihood,
-)
+from deepgen_fast.ops.triton_likelihood import GRADIENT_PER_ELEMENT, GRADIENT_PER_ROW, Likelihood, run_likelihood
 
 
 @traceable(
-    "gaussian_log_likelihood(Tensor mean, Tensor target, Tensor? logvar, Tensor? mask, "
-    "bool elementwise) -> Tensor"
+    "gaussian_log_likelihood(Tensor mean, Tensor target, Tensor? logvar, Tensor? mask, bool elementwise) -> Tensor"
 )
 def gaussian_log_likelihood(
     mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | None, elementwise: bool

@@ -16,29 +16,11 @@ from torch import Tensor
 from deepgen_fast.ops.bernoulli_log_likelihood.triton_math import bernoulli_terms
 from deepgen_fast.ops.gaussian_log_likelihood.triton_math import gaussian_terms
 from deepgen_fast.ops.negative_elbo import reference
-from deepgen_fast.ops.negative_elbo.triton_kernels import (
-    batch_sums_kernel,
-    free_bits_kernel,
-    kl_kernel,
-    loss_kernel,
-)
+from deepgen_fast.ops.negative_elbo.triton_kernels import batch_sums_kernel, free_bits_kernel, kl_kernel, loss_kernel
 from deepgen_fast.ops.rows import accumulation_dtype
 from deepgen_fast.ops.triton_compile import traceable
-from deepgen_fast.ops.triton_likelihood import (
-    GRADIENT_OF_LOSS,
-    NO_GRADIENT,
-    Likelihood,
-    operand_kind,
-    run_likelihood,
-)
-from deepgen_fast.ops.triton_tiles import (
-    empty_partials,
-    is_wide,
-    launch_options,
-    on_device_of,
-    row_sums,
-    tile_for,
-)
+from deepgen_fast.ops.triton_likelihood import GRADIENT_OF_LOSS, NO_GRADIENT, Likelihood, operand_kind, run_likelihood
+from deepgen_fast.ops.triton_tiles import empty_partials, is_wide, launch_options, on_device_of, row_sums, tile_for
 
 _BATCH_BLOCK = 1024
 _VECTOR_OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
@@ -76,9 +58,7 @@ def _latent_pass(
     kl = empty_partials(mean, batch, tile.chunks)
     wide = is_wide(mean.numel())
 
-    def launch(
-        kl: Tensor | None, column_sum: Tensor | None, column_weight: Tensor | None, gradients: bool
-    ) -> None:
+    def launch(kl: Tensor | None, column_sum: Tensor | None, column_weight: Tensor | None, gradients: bool) -> None:
         kl_kernel[(row_tiles * tile.chunks,)](
             kl, column_sum, column_weight, grad_mean if gradients else None, grad_scale if gradients else
             None, mean, scale, prior_mean, prior_logvar, batch, columns // tile.unit, tile.chunks, beta,
@@ -114,11 +94,35 @@ def _logvar_gradient(grad: Tensor | None, logvar: Tensor | None, like: Tensor) -
     return total.view(logvar.shape).to(logvar.dtype)
 
 
+def _fake(
+    decoder_output: Tensor,
+    target: Tensor,
+    likelihood_logvar: Tensor | None,
+    mask: Tensor | None,
+    mean: Tensor,
+    scale: Tensor,
+    *options: Tensor | float | None,
+) -> tuple[Tensor, ...]:
+    """Shapes and dtypes alone; the reference cannot serve, since it differentiates."""
+    dtype, latent_dtype = accumulation_dtype(decoder_output.dtype), accumulation_dtype(mean.dtype)
+    values = (
+        mean.new_empty((), dtype=torch.promote_types(dtype, latent_dtype)),
+        mean.new_empty(mean.shape[:1], dtype=dtype),
+        mean.new_empty(mean.shape[:1], dtype=latent_dtype),
+    )
+    need_gradients, nothing = options[-1], mean.new_empty(0)
+    inputs = (decoder_output, likelihood_logvar, mean, scale)
+    return *values, *(
+        nothing.clone() if tensor is None or not need_gradients else torch.empty_like(tensor) for tensor in inputs
+    )
+
+
 @traceable(
     "negative_elbo(Tensor decoder_output, Tensor target, Tensor? likelihood_logvar, Tensor? mask, "
     "Tensor mean, Tensor scale, Tensor? prior_mean, Tensor? prior_logvar, float beta, float free_bits, "
     "int likelihood, int scale_kind, bool mean_reduction, bool need_gradients) -> "
-    "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    fake=_fake,
 )
 def negative_elbo(
     decoder_output: Tensor,
@@ -173,10 +177,5 @@ def negative_elbo(
             loss, block_sums, latents.column_term, batch, columns, blocks, beta, MEAN=mean_reduction,
             BLOCK=_BATCH_BLOCK, **_VECTOR_OPTIONS,
         )  # fmt: skip
-    grads = (
-        grad_output,
-        _logvar_gradient(grad_logvar, likelihood_logvar, mean),
-        latents.grad_mean,
-        latents.grad_scale,
-    )
+    grads = (grad_output, _logvar_gradient(grad_logvar, likelihood_logvar, mean), latents.grad_mean, latents.grad_scale)
     return loss, log_likelihood, latents.kl, *(mean.new_empty(0) if grad is None else grad for grad in grads)

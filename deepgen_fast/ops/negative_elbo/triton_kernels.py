@@ -10,12 +10,7 @@ import triton
 import triton.language as tl
 
 from deepgen_fast.ops.reparameterize_kl.triton import load_prior
-from deepgen_fast.ops.reparameterize_kl.triton_math import (
-    expand_scale,
-    kl_divergence,
-    kl_mean_slope,
-    kl_scale_slope,
-)
+from deepgen_fast.ops.reparameterize_kl.triton_math import expand_scale, kl_divergence, kl_mean_slope, kl_scale_slope
 from deepgen_fast.ops.triton_math import accumulation_dtype, divide
 from deepgen_fast.ops.triton_tiles import tile_inside
 
@@ -69,9 +64,7 @@ def kl_kernel(
     mean = tl.load(mean_ptr + offset, mask=inside).to(ACC)
     scale = tl.load(scale_ptr + offset, mask=inside).to(ACC)
     prior_mean = load_prior(prior_mean_ptr, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL, ACC)
-    prior_logvar = load_prior(
-        prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC
-    )
+    prior_logvar = load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
     if kl_ptr is not None:
         _, variance, logvar = expand_scale(scale, SCALE_KIND)
         kl = kl_divergence(mean, variance, logvar, prior_mean, prior_logvar)
@@ -140,14 +133,7 @@ def _sum_of(ptr, count, BLOCK: tl.constexpr, ACC: tl.constexpr):
 
 @triton.jit(do_not_specialize=["samples", "batch"])
 def batch_sums_kernel(
-    log_likelihood_ptr,
-    block_sum_ptr,
-    sample_value_ptr,
-    kl_ptr,
-    samples,
-    batch,
-    BLOCK: tl.constexpr,
-    WIDE: tl.constexpr,
+    log_likelihood_ptr, block_sum_ptr, sample_value_ptr, kl_ptr, samples, batch, BLOCK: tl.constexpr, WIDE: tl.constexpr
 ):
     """Mean over samples [samples, batch] -> [batch]; sums of it and of the KL over this block: [2,
     blocks]."""

@@ -13,20 +13,14 @@ def check_posterior(
 ) -> tuple[Tensor, Tensor, int]:
     """``(mean, scale, scale_kind)`` of one dtype and shape, from exactly one of the three forms of the scale."""
     checks.check_floating("mean", mean)
-    given = [
-        (name, value, kind)
-        for name, value, kind in (
-            ("logvar", logvar, LOGVAR),
-            ("std", std, STD),
-            ("pre_softplus", pre_softplus, PRE_SOFTPLUS),
-        )
-        if value is not None
-    ]
+    forms = (("logvar", logvar, LOGVAR), ("std", std, STD), ("pre_softplus", pre_softplus, PRE_SOFTPLUS))
+    given = [form for form in forms if form[1] is not None]
     if len(given) != 1:
         names = " and ".join(name for name, _, _ in given) or "none of them"
         raise ValueError(f"exactly one of logvar, std and pre_softplus must be given, got {names}")
     name, scale, kind = given[0]
     checks.check_floating(name, scale)
+    assert scale is not None
     mean, scale = checks.promote_under_autocast("mean", mean, name, scale)
     checks.check_device(name, scale, "mean", mean)
     if scale.shape != mean.shape:

@@ -35,9 +35,7 @@ from deepgen_fast.ops.triton_tiles import (
 
 
 @triton.jit
-def load_prior(
-    prior_ptr, row, batch, col, columns, inside, KIND: tl.constexpr, FULL: tl.constexpr, ACC: tl.constexpr
-):
+def load_prior(prior_ptr, row, batch, col, columns, inside, KIND: tl.constexpr, FULL: tl.constexpr, ACC: tl.constexpr):
     """A prior's parameter for the tile, or None for the default prior."""
     if prior_ptr is None:
         return None
@@ -108,9 +106,7 @@ def forward_kernel(
 
     if tl.program_id(1) == 0:
         prior_mean = load_prior(prior_mean_ptr, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL, ACC)
-        prior_logvar = load_prior(
-            prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC
-        )
+        prior_logvar = load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
         kl = kl_divergence(mean, variance, logvar, prior_mean, prior_logvar)
         if ELEMENTWISE:
             tl.store(kl_ptr + offset, kl, mask=inside)
@@ -167,9 +163,7 @@ def backward_kernel(
     if grad_z_ptr is not None:
         if ONE_SAMPLE:
             grad_mean = tl.load(grad_z_ptr + offset, mask=inside).to(ACC)
-            grad_std = grad_mean * _noise(
-                noise_ptr, seed_ptr, row, chunk * 0, chunk, offset, inside, ROWS, COLS, ACC
-            )
+            grad_std = grad_mean * _noise(noise_ptr, seed_ptr, row, chunk * 0, chunk, offset, inside, ROWS, COLS, ACC)
         else:
             for index in range(samples):
                 sample = tl.to_tensor(index)
@@ -188,9 +182,7 @@ def backward_kernel(
     if grad_kl_ptr is not None:
         mean = tl.load(mean_ptr + offset, mask=inside).to(ACC)
         prior_mean = load_prior(prior_mean_ptr, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL, ACC)
-        prior_logvar = load_prior(
-            prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC
-        )
+        prior_logvar = load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
         if ELEMENTWISE:
             grad_kl = tl.load(grad_kl_ptr + offset, mask=inside)
         else:
@@ -225,9 +217,7 @@ def reparameterize_kl(
 ) -> tuple[Tensor, Tensor]:
     """(z [(samples,) batch, *event] in mean's dtype, kl [batch] or per element in the accumulation dtype)."""
     samples, batch = 1 if num_samples is None else num_samples, mean.shape[0]
-    z = torch.empty(
-        mean.shape if num_samples is None else (samples, *mean.shape), dtype=mean.dtype, device=mean.device
-    )
+    z = torch.empty(mean.shape if num_samples is None else (samples, *mean.shape), dtype=mean.dtype, device=mean.device)
     if mean.numel() == 0:
         kl_shape = mean.shape if elementwise_kl else mean.shape[:1]
         return z, torch.zeros(kl_shape, dtype=accumulation_dtype(mean.dtype), device=mean.device)
