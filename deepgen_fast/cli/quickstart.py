@@ -42,10 +42,7 @@ _HIDDEN_DIM, _LATENT_DIM, _BATCH_SIZE = 512, 16, 128
 def quickstart(
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Where everything goes.", "
-            "show_default="runs/quickstart-DATE-TIME"
-        ),
+        typer.Option("--out", "-o", metavar="DIR", help="Where all goes.", show_default="runs/quickstart-DATE-TIME"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few epochs and samples: seconds, to see that it works.")

@@ -64,8 +64,7 @@ Settings = Annotated[
 ShowConfig = Annotated[
     bool,
     typer.Option(
-        "--show-config", help="Print the whole config, every field explained, and train nothing.", "
-        "rich_help_panel="Run"
+        "--show-config", help="Print the whole config, each field explained; train nothing.", rich_help_panel="Run"
     ),
 ]
 
