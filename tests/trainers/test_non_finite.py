@@ -75,6 +75,13 @@ def test_rare_checks_never_let_spoiled_weights_be_saved(build_vae, images, quiet
     assert finite(last)
 
 
+def test_rare_checks_look_at_the_end_of_every_epoch(build_vae, images, quiet):
+    """Without a run directory no checkpoint looks."""
+    trainer = VAETrainer(build_vae(), Spoiled(2), **quiet, epochs=4, finite_check_steps=50)
+    with pytest.raises(NonFiniteLossError, match="loss became nan at or before step 4 "):
+        trainer.fit(images)
+
+
 def test_the_run_goes_on_from_the_last_good_checkpoint(build_vae, images, quiet, tmp_path):
     settings = {**quiet, "epochs": 3, "run_directory": tmp_path / "run"}
     with pytest.raises(NonFiniteLossError):
