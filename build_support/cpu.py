@@ -18,8 +18,7 @@ from pathlib import Path
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 
-# The stable ABI of this version on: one build serves every later torch.
-TORCH_TARGET_VERSION = "0x020A000000000000ULL"
+from build_support import TORCH_TARGET_VERSION
 
 
 def torch_directory() -> Path | None:

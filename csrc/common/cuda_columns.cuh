@@ -5,8 +5,8 @@
 
 namespace dgf::cuda {
 
-inline constexpr int kColumnTile = 32;    // columns of a block: a warp reads them side by side
-inline constexpr int kRowLanes = 8;       // rows that a block reads at a time
+inline constexpr int kColumnTile = 32;  // columns of a block: a warp reads them side by side
+inline constexpr int kRowLanes = 8;     // rows that a block reads at a time
 inline constexpr int kRowsPerChunk = 256;
 
 // values [rows, columns] -> sums [chunks, columns]; one block a tile of columns and chunk of rows.

@@ -45,11 +45,10 @@ Launcher::Launcher(const Tensor& on) : on_(on), guard_(on.get_device_index()) {
 }
 
 void Launcher::check(cudaError_t error, const char* what) const {
-  STD_TORCH_CHECK(error == cudaSuccess, "deepgen_fast (cuda): ", what, " failed on device ", on_.get_device_index(),
-                  ": ", cudaGetErrorString(error),
-                  error == cudaErrorNoKernelImageForDevice
-                      ? " (this build has kernels for compute capability 8.0 and newer)"
-                      : "");
+  STD_TORCH_CHECK(
+      error == cudaSuccess, "deepgen_fast (cuda): ", what, " failed on device ", on_.get_device_index(), ": ",
+      cudaGetErrorString(error),
+      error == cudaErrorNoKernelImageForDevice ? " (this build has kernels for compute capability 8.0 and newer)" : "");
 }
 
 }  // namespace dgf::cuda

@@ -48,17 +48,12 @@ inline constexpr ScalarType kScalarType<bool> = ScalarType::Bool;
 template <class Visitor>
 auto dispatch_floating(const Tensor& tensor, const char* name, Visitor&& visit) {
   switch (tensor.scalar_type()) {
-    case ScalarType::Float:
-      return visit(float{});
-    case ScalarType::Double:
-      return visit(double{});
-    case ScalarType::Half:
-      return visit(Half{});
-    case ScalarType::BFloat16:
-      return visit(BFloat16{});
+    case ScalarType::Float: return visit(float{});
+    case ScalarType::Double: return visit(double{});
+    case ScalarType::Half: return visit(Half{});
+    case ScalarType::BFloat16: return visit(BFloat16{});
     default:
-      STD_TORCH_CHECK(false, "deepgen_fast (cuda): ", name,
-                      " must have dtype float16, bfloat16, float32 or float64");
+      STD_TORCH_CHECK(false, "deepgen_fast (cuda): ", name, " must have dtype float16, bfloat16, float32 or float64");
   }
 }
 
@@ -138,7 +133,7 @@ class Launcher {
 #if defined(DGF_SIMT)
     simt::launch(dim3(static_cast<unsigned>(blocks)), dim3(threads), kernel, arguments...);
 #else
-    kernel<<<dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_>>>(arguments...);
+    kernel<<<dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_> > >(arguments...);
     check(cudaGetLastError(), "a kernel launch");
 #endif
   }

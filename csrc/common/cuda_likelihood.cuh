@@ -35,7 +35,7 @@ struct LikelihoodBody {
 
   C* values;  // [rows, row_length], or null when only sums are wanted
 
-  const C* grad;    // [rows], [rows, row_length] if grad_elementwise, or null for grad_scale throughout
+  const C* grad;  // [rows], [rows, row_length] if grad_elementwise, or null for grad_scale throughout
   C grad_scale;
   bool grad_elementwise;
   T* grad_output;  // [rows, row_length] or null, as the other gradients
@@ -48,8 +48,8 @@ struct LikelihoodBody {
   };
 
   __device__ Row row(int64_t row) const {
-    Row state{row * row_length, row_offset(target, row, row_length), row_offset(mask, row, row_length), 0,
-              C(0), C(0), C(1)};
+    Row state{
+        row * row_length, row_offset(target, row, row_length), row_offset(mask, row, row_length), 0, C(0), C(0), C(1)};
     if constexpr (kGradient)
       if (!grad_elementwise) state.grad = grad ? grad[row] : grad_scale;
     if constexpr (Formula::kLogvar) {
@@ -72,8 +72,7 @@ struct LikelihoodBody {
     // All reads come before the arithmetic, so that they are in flight together.
     load<Vectorized>(output + at, valid, found);
     load<Vectorized, T>(target, row.target + column, valid, pixel);
-    if (pixel_logvar)
-      load<Vectorized>(static_cast<const T*>(logvar.data) + row.logvar + column, valid, log_variance);
+    if (pixel_logvar) load<Vectorized>(static_cast<const T*>(logvar.data) + row.logvar + column, valid, log_variance);
     if (kGradient && grad_elementwise) load<Vectorized>(grad + at, valid, incoming);
     load_mask<Vectorized>(mask, row.mask + column, valid, keep);
 

@@ -22,8 +22,8 @@ struct LikelihoodShape {
 
 // A body with its inputs set, and no outputs.
 template <class Body>
-Body likelihood_body(const Launcher& launcher, const LikelihoodShape& shape, const Tensor& output,
-                     const Tensor& target, const OptionalTensor& logvar, const OptionalTensor& mask) {
+Body likelihood_body(const Launcher& launcher, const LikelihoodShape& shape, const Tensor& output, const Tensor& target,
+                     const OptionalTensor& logvar, const OptionalTensor& mask) {
   using T = typename Body::Element;
   Body body{};
   body.output = launcher.input<T>(output, shape.rows * shape.columns, "the decoder output");
@@ -31,14 +31,14 @@ Body likelihood_body(const Launcher& launcher, const LikelihoodShape& shape, con
   body.target = launcher.operand<T>(target, shape.rows, shape.columns, "target", true);
   body.mask = launcher.operand<bool>(mask, shape.rows, shape.columns, "mask");
   body.shared_logvar = logvar.has_value() && logvar->numel() == 1;
-  body.logvar = launcher.operand<T>(logvar, body.shared_logvar ? 1 : shape.rows,
-                                    body.shared_logvar ? 1 : shape.columns, "logvar");
+  body.logvar = launcher.operand<T>(logvar, body.shared_logvar ? 1 : shape.rows, body.shared_logvar ? 1 : shape.columns,
+                                    "logvar");
   return body;
 }
 
 template <class Formula>
-Tensor likelihood(const Tensor& output, const Tensor& target, const OptionalTensor& logvar,
-                  const OptionalTensor& mask, bool elementwise) {
+Tensor likelihood(const Tensor& output, const Tensor& target, const OptionalTensor& logvar, const OptionalTensor& mask,
+                  bool elementwise) {
   const LikelihoodShape shape(output, target);
   return dispatch_floating(output, "the decoder output", [&](auto type) {
     using T = decltype(type);
@@ -68,11 +68,10 @@ LikelihoodGradients likelihood_backward(const Tensor& grad, const Tensor& output
     const Launcher launcher(output);
     auto body = likelihood_body<LikelihoodBody<T, Formula, false, true>>(launcher, shape, output, target, logvar, mask);
     const bool row_logvar = need_logvar && body.shared_logvar, full_logvar = need_logvar && !body.shared_logvar;
-    const LikelihoodGradients gradients{
-        new_tensor(output, shape.full_if(need_output), kScalarType<T>),
-        new_tensor(output, shape.full_if(need_target), kScalarType<C>),
-        new_tensor(output, row_logvar ? shape.leading : shape.full_if(full_logvar),
-                   row_logvar ? kScalarType<C> : kScalarType<T>)};
+    const LikelihoodGradients gradients{new_tensor(output, shape.full_if(need_output), kScalarType<T>),
+                                        new_tensor(output, shape.full_if(need_target), kScalarType<C>),
+                                        new_tensor(output, row_logvar ? shape.leading : shape.full_if(full_logvar),
+                                                   row_logvar ? kScalarType<C> : kScalarType<T>)};
     body.grad = launcher.input<C>(grad, elementwise ? shape.rows * shape.columns : shape.rows, "grad");
     body.grad_elementwise = elementwise;
     body.grad_output = need_output ? mutable_data<T>(gradients.output) : nullptr;

@@ -30,7 +30,8 @@ struct RowPlan {
   template <class T>
   static RowPlan make(int64_t rows, int64_t columns, int64_t summed_rows) {
     const int64_t packs = (columns + kPack<T> - 1) / kPack<T>;
-    const int64_t wanted = packs <= kWarp ? packs : std::max<int64_t>(kWarp, (packs + kPacksPerLane - 1) / kPacksPerLane);
+    const int64_t wanted =
+        packs <= kWarp ? packs : std::max<int64_t>(kWarp, (packs + kPacksPerLane - 1) / kPacksPerLane);
     int lanes = 1;
     while (lanes < wanted && lanes < kLargestTeam) lanes *= 2;
     const int64_t segments = std::max<int64_t>(1, (packs + kSegmentPacks - 1) / kSegmentPacks);

@@ -10,8 +10,10 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,31 +22,15 @@ import torch
 from torch.utils.cpp_extension import include_paths, library_paths
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from build_support import TORCH_TARGET_VERSION  # noqa: E402
+
 CSRC = ROOT / "csrc"
 EMULATOR = ROOT / "tests" / "simt"
 CACHE = ROOT / "build" / "simt"
 NAMESPACE = "deepgen_fast_simt"
 SANITIZE = ("-fsanitize=address", "-fno-omit-frame-pointer")
-
-# The launchers' schemas; the product's are defined by the CPU library under the name deepgen_fast.
-SCHEMAS = (
-    "reparameterize_kl(Tensor mean, Tensor scale, Tensor? prior_mean, Tensor? prior_logvar, Tensor? noise, "
-    "Tensor? seed, int? num_samples, int scale_kind, bool elementwise_kl) -> (Tensor, Tensor)",
-    "reparameterize_kl_backward(Tensor? grad_z, Tensor? grad_kl, Tensor mean, Tensor scale, Tensor? prior_mean, "
-    "Tensor? prior_logvar, Tensor? noise, Tensor? seed, int? num_samples, int scale_kind, bool elementwise_kl, "
-    "bool need_prior) -> (Tensor, Tensor, Tensor, Tensor)",
-    "bernoulli_log_likelihood(Tensor logits, Tensor target, Tensor? mask, bool elementwise) -> Tensor",
-    "bernoulli_log_likelihood_backward(Tensor grad, Tensor logits, Tensor target, Tensor? mask, bool elementwise, "
-    "bool need_logits, bool need_target) -> (Tensor, Tensor)",
-    "gaussian_log_likelihood(Tensor mean, Tensor target, Tensor? logvar, Tensor? mask, bool elementwise) -> Tensor",
-    "gaussian_log_likelihood_backward(Tensor grad, Tensor mean, Tensor target, Tensor? logvar, Tensor? mask, "
-    "bool elementwise, bool need_mean, bool need_target, bool need_logvar) -> (Tensor, Tensor, Tensor)",
-    "negative_elbo(Tensor decoder_output, Tensor target, Tensor? likelihood_logvar, Tensor? mask, Tensor mean, "
-    "Tensor scale, Tensor? prior_mean, Tensor? prior_logvar, float beta, float free_bits, int likelihood, "
-    "int scale_kind, bool mean_reduction, bool need_gradients) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
-    "philox_normal(Tensor seed, SymInt[] size, bool samples) -> Tensor",
-)
 
 
 def compiler() -> str | None:
@@ -69,10 +55,9 @@ def _fingerprint(flags: Sequence[str]) -> str:
 def compile_command(source: Path, output: Path, flags: Sequence[str] = (), csrc: Path = CSRC) -> list[str]:
     """One translation unit of CUDA source, compiled as C++ against the emulator."""
     includes = [f"-I{csrc}", f"-I{EMULATOR}", *(f"-isystem{path}" for path in include_paths())]
-    # Contraction off, as in nvcc's emulated code there is no fused multiply-add to contract to but the written ones.
     return [
         compiler() or "g++", "-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall",
-        "-Wno-unknown-pragmas", "-DDGF_SIMT", "-DTORCH_TARGET_VERSION=0x020A000000000000ULL", *includes, *flags,
+        "-Wno-unknown-pragmas", "-DDGF_SIMT", f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}", *includes, *flags,
         "-x", "c++", "-c", str(source), "-o", str(output),
     ]  # fmt: skip
 
@@ -102,13 +87,19 @@ def build_library(flags: Sequence[str] = ()) -> Path:
     return library
 
 
+def schemas() -> list[str]:
+    """The operators' schemas, as the CPU sources define them."""
+    definitions = (re.findall(r"m\.def\(([^;]+)\);", path.read_text()) for path in CSRC.glob("ops/*/*.cpp"))
+    return ["".join(re.findall(r'"([^"]*)"', text)) for texts in definitions for text in texts]
+
+
 @functools.cache
 def load() -> ctypes.CDLL:
     """Build and load the emulated operators as ``torch.ops.deepgen_fast_simt``; returns the emulator's controls."""
     flags = SANITIZE if os.environ.get("DGF_SIMT_SANITIZE") else ()
     library = build_library(flags)
     definitions = torch.library.Library(NAMESPACE, "DEF")
-    for schema in SCHEMAS:
+    for schema in schemas():
         definitions.define(schema)
     torch.ops.load_library(library)
     controls = ctypes.CDLL(str(library))

@@ -3,7 +3,7 @@
 // Each CUDA thread is a fiber (ucontext). Blocks run one after another; within a block the scheduler runs fibers
 // until every one of them waits at a barrier or a warp operation, then lets go those whose rendezvous is complete.
 //
-//   simt::schedule(3);                                   // 0 in thread order, 1 reversed, n > 1 shuffled (seed n)
+//   simt::schedule(3);  // 0 in thread order; 1 reversed; n > 1 shuffled by seed n, with some warps far behind
 //   simt::launch(dim3(blocks), dim3(threads), kernel, argument...);
 //
 // What it finds, always as a std::runtime_error naming block and threads:
@@ -134,17 +134,30 @@ class Emulator {
   void run_block() {
     failure_.clear();
     for (unsigned i = 0; i < threads_; ++i) start(*fibers_[i]);
+    const uint32_t slow_warps = schedule_ > 1 ? static_cast<uint32_t>(shuffle_()) : 0;
+    const auto slow = [&](unsigned i) { return (slow_warps >> i / kWarpSize & 1) != 0; };
     for (;;) {
-      if (schedule_ == 1) std::reverse(order_.begin(), order_.end());
       if (schedule_ > 1) std::shuffle(order_.begin(), order_.end(), shuffle_);
-      for (unsigned i : order_)
-        if (fibers_[i]->state == State::kReady) enter(i);
-      if (schedule_ == 1) std::reverse(order_.begin(), order_.end());
+      // Slow warps move only when no other can: what they have yet to read, others may long have overwritten.
+      const bool moved = run_ready([&](unsigned i) { return !slow(i); }) || run_ready(slow);
       if (!failure_.empty()) throw std::runtime_error(failure_);
       if (count(State::kFinished) == threads_) return;
       const bool warps_released = release_warps();
-      if (!release_barrier() && !warps_released) fail_stuck();
+      if (!release_barrier() && !warps_released && !moved) fail_stuck();
     }
+  }
+
+  // Runs the ready fibers that are chosen, each until it waits or ends; false if there was none.
+  template <class Choice>
+  bool run_ready(Choice chosen) {
+    bool moved = false;
+    for (unsigned k = 0; k < threads_; ++k) {
+      const unsigned i = order_[schedule_ == 1 ? threads_ - 1 - k : k];
+      if (fibers_[i]->state != State::kReady || !chosen(i)) continue;
+      enter(i);
+      moved = true;
+    }
+    return moved;
   }
 
   void start(Fiber& fiber) {
@@ -175,8 +188,8 @@ class Emulator {
   // Scheduler -> fiber, until it waits or ends.
   void enter(unsigned thread) {
     current_ = thread;
-    ::threadIdx = dim3(thread % ::blockDim.x, thread / ::blockDim.x % ::blockDim.y,
-                       thread / (::blockDim.x * ::blockDim.y));
+    ::threadIdx =
+        dim3(thread % ::blockDim.x, thread / ::blockDim.x % ::blockDim.y, thread / (::blockDim.x * ::blockDim.y));
     Fiber& fiber = current();
     void* stack = nullptr;
     start_switch(&stack, fiber.stack.get(), kStackBytes);
@@ -218,8 +231,8 @@ class Emulator {
         for (unsigned lane = 0; lane < kWarpSize; ++lane) {
           if (!(waiting.mask >> lane & 1)) continue;
           if (lane >= lanes || fibers_[first + lane]->state == State::kFinished)
-            throw std::runtime_error(place(first + leader) + ": a warp operation names lane " +
-                                     std::to_string(lane) + ", which has exited or does not exist");
+            throw std::runtime_error(place(first + leader) + ": a warp operation names lane " + std::to_string(lane) +
+                                     ", which has exited or does not exist");
           const Fiber& other = *fibers_[first + lane];
           if (other.state != State::kAtWarpOperation) {
             complete = false;
@@ -253,10 +266,10 @@ class Emulator {
   }
 
   [[noreturn]] void fail_stuck() const {
-    throw std::runtime_error(
-        place(0) + ": threads wait for each other: " + std::to_string(count(State::kAtBarrier)) +
-        " at __syncthreads(), " + std::to_string(count(State::kAtWarpOperation)) + " in warp operations, " +
-        std::to_string(count(State::kFinished)) + " exited, of " + std::to_string(threads_));
+    throw std::runtime_error(place(0) + ": threads wait for each other: " + std::to_string(count(State::kAtBarrier)) +
+                             " at __syncthreads(), " + std::to_string(count(State::kAtWarpOperation)) +
+                             " in warp operations, " + std::to_string(count(State::kFinished)) + " exited, of " +
+                             std::to_string(threads_));
   }
 
   [[noreturn]] void fail(const char* what) const { throw std::runtime_error(place(current_) + ": " + what); }
@@ -296,7 +309,7 @@ inline Emulator emulator;
 
 inline void Emulator::entry() { emulator.thread_main(); }
 
-// How the threads of a block are interleaved from now on: 0 in order, 1 reversed, n > 1 shuffled with seed n.
+// How the threads of a block are interleaved from now on.
 inline void schedule(unsigned number) { emulator.set_schedule(number); }
 
 // What the emulated GPU reports: launchers size their grids by it, and results must not depend on it.

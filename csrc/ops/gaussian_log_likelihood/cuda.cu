@@ -10,8 +10,7 @@ Tensor gaussian_log_likelihood(const Tensor& mean, const Tensor& target, const O
 }
 
 std::tuple<Tensor, Tensor, Tensor> gaussian_log_likelihood_backward(const Tensor& grad, const Tensor& mean,
-                                                                    const Tensor& target,
-                                                                    const OptionalTensor& logvar,
+                                                                    const Tensor& target, const OptionalTensor& logvar,
                                                                     const OptionalTensor& mask, bool elementwise,
                                                                     bool need_mean, bool need_target,
                                                                     bool need_logvar) {

@@ -27,7 +27,7 @@ template <class T, class Formula, bool kGradient>
 void run_pixels(const Launcher& launcher, const Inputs& in, const LikelihoodShape& shape, const Outputs& out,
                 Compute<T>* sums) {
   using Body = LikelihoodBody<T, Formula, true, kGradient>;
-  auto body = likelihood_body<Body>(shape, in.decoder_output, in.target, in.logvar, in.mask);
+  auto body = likelihood_body<Body>(launcher, shape, in.decoder_output, in.target, in.logvar, in.mask);
   if constexpr (!kGradient) {
     run_rows(launcher, body, shape.rows, shape.columns, bool(body.alignment()), sums);
   } else {
@@ -56,7 +56,7 @@ void run_latents(const Launcher& launcher, const Inputs& in, const Outputs& out,
   using C = Compute<T>;
   const PosteriorShape shape(in.mean);
   KlBody<T> body{};
-  body.inputs = posterior_inputs<T>(shape, in.mean, in.scale, in.prior_mean, in.prior_logvar, in.scale_kind);
+  body.inputs = posterior_inputs<T>(launcher, shape, in.mean, in.scale, in.prior_mean, in.prior_logvar, in.scale_kind);
   body.weight = static_cast<C>(in.beta * in.example_weight);
   C* kl = mutable_data<C>(out.kl);
   const auto elements = launcher.scratch<C>(penalty ? shape.batch * shape.columns : 0);
@@ -81,14 +81,13 @@ void run_latents(const Launcher& launcher, const Inputs& in, const Outputs& out,
   run_rows(launcher, body, shape.batch, shape.columns, bool(body.alignment()), kl);
 }
 
-template <class T>
-void run_loss(const Launcher& launcher, const Inputs& in, const Outputs& out, int64_t rows,
-              const Compute<T>* row_log_likelihood, const Compute<T>* penalty) {
-  using C = Compute<T>;
+template <class C>
+void run_loss(const Launcher& launcher, const Inputs& in, const Outputs& out, int64_t rows, const C* row_log_likelihood,
+              const C* penalty) {
   const int64_t batch = out.kl.numel();
   LossBody<C> body{};
   body.sample_log_likelihood = row_log_likelihood;
-  body.kl = const_data<C>(out.kl);
+  body.kl = mutable_data<C>(out.kl);
   body.penalty = penalty;
   body.batch = batch;
   body.samples = batch > 0 ? rows / batch : 1;
@@ -101,6 +100,11 @@ void run_loss(const Launcher& launcher, const Inputs& in, const Outputs& out, in
   run_rows(launcher, body, 1, batch, bool(aligned), mutable_data<C>(out.loss));
 }
 
+// For a batch of no examples: the mean over none is NaN, as in eager; the sum is 0.
+void set_empty_loss(Tensor loss, bool mean_reduction) {
+  torch::stable::fill_(loss, mean_reduction ? std::numeric_limits<double>::quiet_NaN() : 0.0);
+}
+
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo(
     const Tensor& decoder_output, const Tensor& target, const OptionalTensor& likelihood_logvar,
     const OptionalTensor& mask, const Tensor& mean, const Tensor& scale, const OptionalTensor& prior_mean,
@@ -108,19 +112,19 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
     bool mean_reduction, bool need_gradients) {
   const LikelihoodShape shape(decoder_output, target);
   const int64_t batch = target.size(0);
-  STD_TORCH_CHECK(mean.scalar_type() == decoder_output.scalar_type(),
-                  "deepgen_fast (cuda): mean must have the dtype of the decoder output");
   const double example_weight = mean_reduction ? 1.0 / static_cast<double>(batch) : 1.0;
-  const Inputs in{decoder_output, target, likelihood_logvar, mask, mean, scale,
-                  prior_mean, prior_logvar, beta, free_bits, scale_kind, example_weight};
+  const Inputs in{decoder_output, target, likelihood_logvar, mask,       mean,          scale, prior_mean,
+                  prior_logvar,   beta,   free_bits,         scale_kind, example_weight};
+  STD_TORCH_CHECK(mean.size(0) == batch, "deepgen_fast (cuda): target and mean must have one batch size");
+  STD_TORCH_CHECK((mean.scalar_type() == ScalarType::Double) == (decoder_output.scalar_type() == ScalarType::Double),
+                  "deepgen_fast (cuda): decoder_output and mean must both be float64, or neither");
   return dispatch_floating(decoder_output, "the decoder output", [&](auto type) {
     using T = decltype(type);
     using C = Compute<T>;
     const Launcher launcher(decoder_output);
-    const std::vector<int64_t> none{0};
     const auto gradient_of = [&](const OptionalTensor& tensor) {
-      return new_tensor(decoder_output, need_gradients && tensor.has_value() ? sizes_of(*tensor) : none,
-                        kScalarType<T>);
+      if (!need_gradients || !tensor.has_value()) return new_tensor(decoder_output, {0}, kScalarType<T>);
+      return torch::stable::empty_like(*tensor);
     };
     const Outputs out{new_tensor(mean, {}, kScalarType<C>),
                       new_tensor(mean, {batch}, kScalarType<C>),
@@ -140,8 +144,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
       }
     };
     likelihood == 0 ? run(BernoulliFormula{}) : run(GaussianFormula{});
-    run_latents<T>(launcher, in, out, need_gradients, penalty.data);
-    run_loss<T>(launcher, in, out, shape.rows, sums.data, penalty.data);
+    dispatch_floating(mean, "mean", [&](auto latent) {
+      using L = decltype(latent);
+      if constexpr (std::is_same_v<Compute<L>, C>) run_latents<L>(launcher, in, out, need_gradients, penalty.data);
+    });
+    run_loss<C>(launcher, in, out, shape.rows, sums.data, penalty.data);
+    if (batch == 0) set_empty_loss(out.loss, mean_reduction);
     return std::make_tuple(out.loss, out.log_likelihood, out.kl, out.grad_decoder_output, out.grad_logvar,
                            out.grad_mean, out.grad_scale);
   });

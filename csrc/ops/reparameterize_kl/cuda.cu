@@ -11,10 +11,10 @@ std::vector<int64_t> with_samples(const Tensor& mean, std::optional<int64_t> num
 }
 
 template <class T>
-NoiseSource<T> noise_source(const OptionalTensor& noise, const OptionalTensor& seed) {
-  STD_TORCH_CHECK(noise.has_value() || seed.has_value(), "deepgen_fast (cuda): needs a noise or a seed tensor");
-  return {noise.has_value() ? const_data<T>(*noise) : nullptr,
-          seed.has_value() ? const_data<int64_t>(*seed) : nullptr};
+NoiseSource<T> noise_source(const Launcher& launcher, const OptionalTensor& noise, const OptionalTensor& seed,
+                            int64_t numel) {
+  STD_TORCH_CHECK(noise.has_value() || seed.has_value(), "deepgen_fast (cuda): noise or seed must be given");
+  return {launcher.input<T>(noise, numel, "noise"), launcher.input<int64_t>(seed, 1, "seed")};
 }
 
 // Samples that one row of the grid handles: all of them, unless the batch alone would leave the GPU idle.
@@ -38,10 +38,10 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mean, const Tensor& s
     const Tensor kl =
         new_tensor(mean, elementwise_kl ? sizes_of(mean) : std::vector<int64_t>{shape.batch}, kScalarType<C>);
     ReparameterizeForward<T> body{};
-    body.inputs = posterior_inputs<T>(shape, mean, scale, prior_mean, prior_logvar, scale_kind);
-    body.noise = noise_source<T>(noise, seed);
+    body.inputs = posterior_inputs<T>(launcher, shape, mean, scale, prior_mean, prior_logvar, scale_kind);
     body.batch = shape.batch;
     body.samples = num_samples.value_or(1);
+    body.noise = noise_source<T>(launcher, noise, seed, z.numel());
     body.samples_per_group =
         samples_per_group(body.samples, shape.batch, shape.columns / kPack<T> + 1, launcher.multiprocessors());
     body.z = mutable_data<T>(z);
@@ -69,12 +69,13 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(
     const Tensor grad_prior_mean = new_tensor(mean, prior_sizes, kScalarType<T>);
     const Tensor grad_prior_logvar = new_tensor(mean, prior_sizes, kScalarType<T>);
     ReparameterizeBackward<T> body{};
-    body.inputs = posterior_inputs<T>(shape, mean, scale, prior_mean, prior_logvar, scale_kind);
-    if (grad_z.has_value()) body.noise = noise_source<T>(noise, seed);
+    body.inputs = posterior_inputs<T>(launcher, shape, mean, scale, prior_mean, prior_logvar, scale_kind);
     body.batch = shape.batch;
     body.samples = num_samples.value_or(1);
-    body.grad_z = grad_z.has_value() ? const_data<T>(*grad_z) : nullptr;
-    body.grad_kl = grad_kl.has_value() ? const_data<C>(*grad_kl) : nullptr;
+    const int64_t latents = shape.batch * shape.columns, draws = body.samples * latents;
+    if (grad_z.has_value()) body.noise = noise_source<T>(launcher, noise, seed, draws);
+    body.grad_z = launcher.input<T>(grad_z, draws, "grad_z");
+    body.grad_kl = launcher.input<C>(grad_kl, elementwise_kl ? latents : shape.batch, "grad_kl");
     body.elementwise_kl = elementwise_kl;
     body.grad_mean = mutable_data<T>(grad_mean);
     body.grad_scale = mutable_data<T>(grad_scale);
@@ -93,7 +94,7 @@ Tensor philox_normal(const Tensor& seed, std::vector<int64_t> size, bool samples
                   samples ? " and a sample dimension" : "");
   int64_t rows = 1, columns = 1;
   for (size_t i = 0; i < size.size(); ++i) (i < leading ? rows : columns) *= size[i];
-  NoiseBody body{const_data<int64_t>(seed), std::max<int64_t>(1, size[leading - 1]), columns,
+  NoiseBody body{launcher.input<int64_t>(seed, 1, "seed"), std::max<int64_t>(1, size[leading - 1]), columns,
                  mutable_data<float>(noise)};
   run_rows(launcher, body, rows, columns, bool(Alignment<float>(columns).with(body.noise)),
            static_cast<float*>(nullptr));

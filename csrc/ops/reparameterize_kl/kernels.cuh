@@ -37,7 +37,7 @@ struct ReparameterizeForward {
   PosteriorInputs<T> inputs;
   NoiseSource<T> noise;
   int64_t batch, samples, samples_per_group;
-  T* z;           // [samples, batch, row_length]
+  T* z;            // [samples, batch, row_length]
   C* kl_elements;  // [batch, row_length], or null when rows are summed
 
   struct Row {
@@ -79,9 +79,7 @@ struct ReparameterizeForward {
     }
   }
 
-  Alignment<T> alignment() const {
-    return inputs.alignment().with(noise.given).with(z).with(kl_elements);
-  }
+  Alignment<T> alignment() const { return inputs.alignment().with(noise.given).with(z).with(kl_elements); }
 };
 
 // The noise is made again from the seed: z - mean would have lost its digits.
@@ -130,8 +128,7 @@ struct ReparameterizeBackward {
       if (!grad_kl) return;
 #pragma unroll
       for (int i = 0; i < N; ++i)
-        scale_grad[i] +=
-            kl_grad[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], pack.prior_logvar[i]);
+        scale_grad[i] += kl_grad[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], pack.prior_logvar[i]);
     });
     if (grad_kl) {
 #pragma unroll
@@ -179,9 +176,9 @@ struct ReparameterizeBackward {
       for (int i = 0; i < N; ++i) {
         const C logvar = expand_scale<decltype(kind)::value>(pack.scale[i]).logvar;
         prior_mean_grad[i] = grad_kl ? -kl_grad[i] * inputs.kl_mean_slope(pack, i) : C(0);
-        prior_logvar_grad[i] = grad_kl ? kl_grad[i] * kl_prior_logvar_slope(pack.mean[i], logvar, pack.prior_mean[i],
-                                                                            pack.prior_logvar[i])
-                                       : C(0);
+        prior_logvar_grad[i] =
+            grad_kl ? kl_grad[i] * kl_prior_logvar_slope(pack.mean[i], logvar, pack.prior_mean[i], pack.prior_logvar[i])
+                    : C(0);
       }
     });
     store<Vectorized>(grad_prior_mean + at, valid, prior_mean_grad);
