@@ -71,6 +71,9 @@ def extension() -> Extension:
             "-fno-math-errno",
             "-fno-trapping-math",
             "-Wno-psabi",
+            # GCC 12 warns of its own AVX-512 headers.
+            "-Wno-maybe-uninitialized",
+            "-Wno-uninitialized",
             *openmp,
         ],
         extra_link_args=openmp,

@@ -81,17 +81,46 @@ DGF_INLINE Doubles keep(Doubles x, Extent extent) {
 
 // ---- loads -------------------------------------------------------------------------------------------------------
 
-typedef uint16_t NativeShort __attribute__((vector_size(DGF_VECTOR_BYTES / 2)));
-typedef uint8_t NativeByte __attribute__((vector_size(DGF_VECTOR_BYTES / 4)));
+// 16 unsigned bytes or half-words, widened to 32 bits. (GCC 12 does these conversions lane by lane without intrinsics.)
+DGF_INLINE Words widen(const uint8_t* from) {
+  Words r;
+#if DGF_VECTOR_BYTES == 64
+  r.part[0] = (NativeWord)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)from));
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART r.part[p] = (NativeWord)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)(from + p * kPartLanes)));
+#else
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = from[p * kPartLanes + lane];
+#endif
+  return r;
+}
+DGF_INLINE Words widen(const uint16_t* from) {
+  Words r;
+#if DGF_VECTOR_BYTES == 64
+  r.part[0] = (NativeWord)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)from));
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART r.part[p] = (NativeWord)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)(from + p * kPartLanes)));
+#else
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = from[p * kPartLanes + lane];
+#endif
+  return r;
+}
+
+// The low half-words of 16 lanes whose high halves are zero.
+DGF_INLINE void store_narrow(const Words& x, uint16_t* to) {
+#if DGF_VECTOR_BYTES == 64
+  _mm256_storeu_si256((__m256i*)to, _mm512_cvtepi32_epi16((__m512i)x.part[0]));
+#elif DGF_VECTOR_BYTES == 32
+  const __m256i packed = _mm256_packus_epi32((__m256i)x.part[0], (__m256i)x.part[1]);
+  _mm256_storeu_si256((__m256i*)to, _mm256_permute4x64_epi64(packed, 0xD8));
+#else
+  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) to[p * kPartLanes + lane] = (uint16_t)x.part[p][lane];
+#endif
+}
 
 DGF_INLINE void load_vector(const float* from, Floats& x) { memcpy(&x, from, sizeof x); }
 
 DGF_INLINE void load_vector(const BFloat16* from, Floats& x) {
-  DGF_EACH_PART {
-    NativeShort raw;
-    memcpy(&raw, from + p * kPartLanes, sizeof raw);
-    x.part[p] = (NativeFloat)(__builtin_convertvector(raw, NativeWord) << 16);
-  }
+  x = from_bits(shift_left(widen((const uint16_t*)from), 16));
 }
 
 DGF_INLINE void load_vector(const Half* from, Floats& x) {
@@ -106,13 +135,7 @@ DGF_INLINE void load_vector(const Half* from, Floats& x) {
 #endif
 }
 
-DGF_INLINE void load_vector(const uint8_t* from, Floats& x) {
-  DGF_EACH_PART {
-    NativeByte raw;
-    memcpy(&raw, from + p * kPartLanes, sizeof raw);
-    x.part[p] = __builtin_convertvector((NativeInt)__builtin_convertvector(raw, NativeWord), NativeFloat);
-  }
-}
+DGF_INLINE void load_vector(const uint8_t* from, Floats& x) { x = signed_to_float(widen(from)); }
 
 template <class T>
 DGF_INLINE void load_vector(const T* from, Doubles& x) {
@@ -186,10 +209,7 @@ DGF_INLINE void store_vector(const Floats& x, BFloat16* to) {
   // Round to nearest even on the dropped half; a NaN keeps being one.
   Words rounded = raw + Words(0x7fffu) + (shift_right(raw, 16) & Words(1u));
   rounded = select(x == x, rounded, Words(0x7fc00000u));
-  DGF_EACH_PART {
-    const NativeShort narrow = __builtin_convertvector(rounded.part[p] >> 16, NativeShort);
-    memcpy(to + p * kPartLanes, &narrow, sizeof narrow);
-  }
+  store_narrow(shift_right(rounded, 16), (uint16_t*)to);
 }
 
 DGF_INLINE void store_vector(const Floats& x, Half* to) {
