@@ -2,7 +2,7 @@
 
 Eager calls go to the launcher directly (an op of torch.library costs tens of microseconds); while a graph is
 being traced the call becomes one node, ``torch.ops.deepgen_fast_triton.<name>``. Its fake kernel is the
-native op's, or the reference run on fake tensors: both return the launcher's shapes and dtypes.
+reference, which on fake tensors computes shapes and dtypes alone, unless the launcher brings its own.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ def traceable(
     name = schema.split("(", 1)[0]
 
     def register(launcher: Callable[..., Any]) -> Callable[..., Any]:
-        _library.define(schema) _library.impl(name, launcher, "CompositeExplicitAutograd")
-        torch.library.register_fake(f"deepgen_fast_triton::{name}", fake or _contiguous_reference(name),
-        lib=_library) op = getattr(torch.ops.deepgen_fast_triton, name)
+        _library.define(schema)
+        _library.impl(name, launcher, "CompositeExplicitAutograd")
+        meta = fake or _contiguous_reference(name)
+        torch.library.register_fake(f"deepgen_fast_triton::{name}", meta, lib=_library)
+        op = getattr(torch.ops.deepgen_fast_triton, name)
 
         @functools.wraps(launcher)
         def call(*arguments: Any) -> Any:

@@ -6,6 +6,7 @@ pixel. A launch asks for outputs by passing pointers; what is not asked for is n
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -151,8 +152,7 @@ def likelihood_kernel(
 
 
 class Likelihood(NamedTuple):
-    """One likelihood and its operands, contiguous: output [(samples,) batch, *event], target [batch,
-    *event]."""
+    """A likelihood and its contiguous operands: output [(samples,) batch, *event], target [batch, *event]."""
 
     terms: triton.JITFunction
     output: Tensor
@@ -176,12 +176,12 @@ def operand_kind(operand: Tensor | None, columns: int, batch: int) -> int:
 
 
 class LikelihoodOutputs(NamedTuple):
-    """What a pass wrote; None where not asked for."""
+    """What a pass wrote; no elements where not asked for."""
 
-    value: Tensor | None = None
-    grad_output: Tensor | None = None
-    grad_target: Tensor | None = None
-    grad_logvar: Tensor | None = None
+    value: Tensor
+    grad_output: Tensor
+    grad_target: Tensor
+    grad_logvar: Tensor
 
 
 def run_likelihood(
@@ -203,56 +203,42 @@ def run_likelihood(
     dtype, or in the accumulation dtype if it is still to be summed over rows.
     """
     terms, output, target, logvar, mask = likelihood
-    leading, dtype = likelihood.leading, accumulation_dtype(output.dtype)
-    batch = target.shape[0]
-    rows = leading[0] * (leading[1] if len(leading) == 2 else 1)
+    leading, dtype, batch = likelihood.leading, accumulation_dtype(output.dtype), target.shape[0]
+    rows = math.prod(leading)
     columns = output.numel() // rows if rows else 0
-    samples = rows // batch if rows else 0
-    if output.numel() == 0:
-        return _empty_outputs(likelihood, value, elementwise, need_output, need_target, need_logvar)
     tile = tile_for(columns)
     logvar_kind = operand_kind(logvar, columns, batch)
     row_value, row_logvar = value and not elementwise, need_logvar and logvar_kind == ONE_VALUE.value
-    if logvar is not None:
-        logvar_dtype = dtype if logvar_gradient_is_summed and logvar.numel() < output.numel() else logvar.dtype
+    logvar_dtype = output.dtype if logvar is None else logvar.dtype
+    if logvar is not None and logvar_gradient_is_summed and logvar.numel() < output.numel():
+        logvar_dtype = dtype
+
+    def buffer(needed: bool, per_row: bool, element: torch.dtype) -> Tensor:
+        if not needed:
+            return output.new_empty(0)
+        return empty_partials(output, rows, tile.chunks) if per_row else torch.empty_like(output, dtype=element)
+
     outputs = LikelihoodOutputs(
-        (empty_partials(output, rows, tile.chunks) if row_value else torch.empty_like(output, dtype=dtype))
-        if value
-        else None,
-        torch.empty_like(output) if need_output else None,
-        torch.empty_like(output, dtype=dtype) if need_target else None,
-        (empty_partials(output, rows, tile.chunks) if row_logvar else torch.empty_like(output, dtype=logvar_dtype))
-        if need_logvar and logvar is not None
-        else None,
+        buffer(value, row_value, dtype),
+        buffer(need_output, False, output.dtype),
+        buffer(need_target, False, dtype),
+        buffer(need_logvar, row_logvar, logvar_dtype),
     )
-    programs = triton.cdiv(batch, tile.rows) * tile.chunks
-    per_program = samples_per_program(samples, programs)
     with on_device_of(output):
-        likelihood_kernel[(programs, triton.cdiv(samples, per_program))](
-            *outputs, grad, output, target, logvar, mask, samples, batch, columns // tile.unit, tile.chunks,
-            TERMS=terms, ELEMENTWISE=elementwise, GRAD=grad_kind, MEAN=mean_loss, LOGVAR_KIND=logvar_kind,
-            MASK_KIND=operand_kind(mask, columns, batch), SAMPLES=per_program, UNIT=tile.unit, ROWS=tile.rows,
-            COLS=tile.cols, CHUNKED=tile.chunks > 1, FULL=tile.full, WIDE=is_wide(output.numel()),
-            **launch_options(tile),
-        )  # fmt: skip
+        if output.numel():
+            samples = rows // batch
+            programs = triton.cdiv(batch, tile.rows) * tile.chunks
+            per_program = samples_per_program(samples, programs)
+            likelihood_kernel[(programs, triton.cdiv(samples, per_program))](
+                *(tensor if tensor.numel() else None for tensor in outputs), grad, output, target, logvar, mask,
+                samples, batch, columns // tile.unit, tile.chunks, TERMS=terms, ELEMENTWISE=elementwise,
+                GRAD=grad_kind, MEAN=mean_loss, LOGVAR_KIND=logvar_kind,
+                MASK_KIND=operand_kind(mask, columns, batch), SAMPLES=per_program, UNIT=tile.unit, ROWS=tile.rows,
+                COLS=tile.cols, CHUNKED=tile.chunks > 1, FULL=tile.full, WIDE=is_wide(output.numel()),
+                **launch_options(tile),
+            )  # fmt: skip
         if row_value:
             outputs = outputs._replace(value=row_sums(outputs.value).view(leading))
         if row_logvar:
             outputs = outputs._replace(grad_logvar=row_sums(outputs.grad_logvar).view(leading))
     return outputs
-
-
-def _empty_outputs(likelihood: Likelihood, value, elementwise, need_output, need_target, need_logvar):
-    """No columns or no rows: sums over nothing are zero, everything else is empty."""
-    output, logvar, dtype = likelihood.output, likelihood.logvar, accumulation_dtype(likelihood.output.dtype)
-    zeros = output.new_zeros(likelihood.leading, dtype=dtype)
-    nothing = torch.empty_like(output, dtype=dtype)
-    grad_logvar = None
-    if need_logvar and logvar is not None:
-        grad_logvar = zeros.clone() if logvar.numel() == 1 else nothing.to(logvar.dtype)
-    return LikelihoodOutputs(
-        (nothing if elementwise else zeros) if value else None,
-        torch.empty_like(output) if need_output else None,
-        nothing.clone() if need_target else None,
-        grad_logvar,
-    )

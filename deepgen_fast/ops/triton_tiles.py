@@ -44,6 +44,8 @@ def tile_for(columns: int) -> Tile:
     rows fill a tile of 1024 elements, so that a small batch still makes many programs.
     """
     unit = math.gcd(columns, 16)
+    if columns == 0:
+        return Tile(1, 4, 0, unit, True, 4)
     if columns <= LONGEST_TILED_ROW:
         cols = max(4, triton.next_power_of_2(columns))
         return Tile(max(1, 1024 // cols), cols, 1, unit, cols == columns, max(4, cols // 256))
@@ -117,6 +119,8 @@ def row_sums(partials: Tensor) -> Tensor:
     rows, chunks = partials.shape
     if chunks == 1:
         return partials.view(rows)
+    if partials.numel() == 0:  # rows of no columns
+        return partials.new_zeros(rows)
     sums = partials.new_empty(rows)
     cols = min(1024, max(4, triton.next_power_of_2(chunks)))
     tile_rows = max(1, 1024 // cols)

@@ -35,7 +35,4 @@ def bernoulli_log_likelihood_backward(
     _, grad_logits, grad_target, _ = run_likelihood(
         likelihood, grad=grad, grad_kind=grad_kind, need_output=need_logits, need_target=need_target
     )
-    return (
-        logits.new_empty(0) if grad_logits is None else grad_logits,
-        logits.new_empty(0) if grad_target is None else grad_target,
-    )
+    return grad_logits, grad_target

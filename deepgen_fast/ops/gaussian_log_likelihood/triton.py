@@ -39,7 +39,7 @@ def gaussian_log_likelihood_backward(
     grad_logvar is one value per row for a logvar of one element."""
     likelihood = Likelihood(gaussian_terms, mean, target, logvar, mask)
     grad_kind = (GRADIENT_PER_ELEMENT if elementwise else GRADIENT_PER_ROW).value
-    _, *grads = run_likelihood(
+    _, grad_mean, grad_target, grad_logvar = run_likelihood(
         likelihood,
         grad=grad,
         grad_kind=grad_kind,
@@ -47,5 +47,4 @@ def gaussian_log_likelihood_backward(
         need_target=need_target,
         need_logvar=need_logvar,
     )
-    grad_mean, grad_target, grad_logvar = (mean.new_empty(0) if grad is None else grad for grad in grads)
     return grad_mean, grad_target, grad_logvar

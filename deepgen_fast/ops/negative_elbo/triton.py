@@ -27,11 +27,12 @@ _VECTOR_OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
 
 
 class _LatentPass(NamedTuple):
-    """What the pass over the latents leaves: KL per example, gradients, and free bits' term per column."""
+    """What the pass over the latents leaves: KL per example, gradients (no elements unless needed), and the term of
+    each column under free bits."""
 
     kl: Tensor
-    grad_mean: Tensor | None
-    grad_scale: Tensor | None
+    grad_mean: Tensor
+    grad_scale: Tensor
     column_term: Tensor | None
 
 
@@ -48,8 +49,8 @@ def _latent_pass(
 ) -> _LatentPass:
     batch, dtype = mean.shape[0], accumulation_dtype(mean.dtype)
     columns = mean.numel() // batch
-    grad_mean = torch.empty_like(mean) if need_gradients else None
-    grad_scale = torch.empty_like(scale) if need_gradients else None
+    grad_mean = torch.empty_like(mean) if need_gradients else mean.new_empty(0)
+    grad_scale = torch.empty_like(scale) if need_gradients else mean.new_empty(0)
     if columns == 0:
         kl = mean.new_zeros(batch, dtype=dtype)
         return _LatentPass(kl, grad_mean, grad_scale, kl[:0] if free_bits > 0.0 else None)
@@ -84,10 +85,10 @@ def _latent_pass(
     return _LatentPass(row_sums(kl), grad_mean, grad_scale, None)
 
 
-def _logvar_gradient(grad: Tensor | None, logvar: Tensor | None, like: Tensor) -> Tensor:
+def _logvar_gradient(grad: Tensor, logvar: Tensor | None) -> Tensor:
     """Reduce the kernel's gradient to the shape of the log-variance it belongs to."""
-    if grad is None or logvar is None:
-        return like.new_empty(0)
+    if logvar is None or grad.numel() == 0:
+        return grad if logvar is None else grad.new_zeros(logvar.shape, dtype=logvar.dtype)
     # logvar repeats over the leading rows of the output: one value, one row, one row per example, or all
     # rows.
     total = grad.sum() if logvar.numel() == 1 else grad.view(-1, logvar.numel()).sum(0)
@@ -177,5 +178,6 @@ def negative_elbo(
             loss, block_sums, latents.column_term, batch, columns, blocks, beta, MEAN=mean_reduction,
             BLOCK=_BATCH_BLOCK, **_VECTOR_OPTIONS,
         )  # fmt: skip
-    grads = (grad_output, _logvar_gradient(grad_logvar, likelihood_logvar, mean), latents.grad_mean, latents.grad_scale)
-    return loss, log_likelihood, latents.kl, *(mean.new_empty(0) if grad is None else grad for grad in grads)
+    grad_logvar = _logvar_gradient(grad_logvar, likelihood_logvar if need_logvar else None)
+    grads = grad_output, grad_logvar, latents.grad_mean, latents.grad_scale
+    return loss, log_likelihood, latents.kl, *grads
