@@ -13,7 +13,10 @@ from deepgen_fast.data.checks import DataError
 
 
 class Batches(Protocol):
-    """An epoch's batches; ``epoch`` can begin in the middle, for resuming."""
+    """An epoch's batches; ``epoch`` can begin in the middle, for resuming.
+
+    ``preview`` is what can be checked before training: all examples in memory, or the first that is read.
+    """
 
     batch_size: int
     num_examples: int
@@ -21,6 +24,8 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
     def epoch(self, start: int = 0) -> Iterator[Tensor]: ...
+
+    def preview(self) -> Tensor: ...
 
 
 def _check_sizes(count: int, batch_size: int, drop_last: bool) -> None:
@@ -88,6 +93,10 @@ class InMemoryBatches:
             batch = self.tensor[rows] if order is None else torch.index_select(self.tensor, 0, order[rows])
             yield batch.to(torch.float32).div_(255.0) if batch.dtype == torch.uint8 else batch
 
+    def preview(self) -> Tensor:
+        """All examples, ``[N, *event]``."""
+        return self.tensor
+
 
 class LoaderBatches:
     """Batches of a ``Dataset`` through a ``DataLoader``, for data that does not fit in memory.
@@ -145,9 +154,17 @@ class LoaderBatches:
             batch = item[0] if isinstance(item, tuple | list) else item
             yield batch.to(self.device, non_blocking=True)
 
+    def preview(self) -> Tensor:
+        """The first example, ``[1, *event]``."""
+        item = self.dataset[0]
+        example = item[0] if isinstance(item, tuple | list) else item
+        if not isinstance(example, Tensor):
+            raise TypeError(f"dataset: expected examples that are tensors, got {type(example).__name__}")
+        return example.unsqueeze(0)
+
 
 def make_batches(
-    data: Tensor | Dataset[Any] | Batches,
+    data: Tensor | Dataset[Any],
     batch_size: int,
     *,
     shuffle: bool,
@@ -156,13 +173,13 @@ def make_batches(
     num_workers: int = 0,
     device: torch.device | str = "cpu",
 ) -> Batches:
-    """Batches of whatever holds the examples: a tensor ``[N, *event]`` (moved to ``device`` whole), or a
-    Dataset.
+    """Batches of a tensor ``[N, *event]``, moved to ``device`` whole, or of a map-style Dataset.
+
+    Raises:
+        TypeError: for anything else.
     """
-    if isinstance(data, InMemoryBatches | LoaderBatches):
-        return data
     if isinstance(data, Tensor):
         return InMemoryBatches(data.to(device), batch_size, shuffle, generator, drop_last)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        return LoaderBatches(data, batch_size, shuffle, generator, drop_last, num_workers, device)  # type: ignore[arg-type]
+        return LoaderBatches(data, batch_size, shuffle, generator, drop_last, num_workers, device)
     raise TypeError(f"data: expected a tensor [N, *event] or a map-style Dataset, got {type(data).__name__}")

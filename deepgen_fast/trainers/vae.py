@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepgen_fast.data import Batches, DataError, InMemoryBatches, binarize, make_batches
-from deepgen_fast.data.checks import check_binary_range
+from deepgen_fast.data import Batches, DataError, binarize, make_batches
+from deepgen_fast.data.checks import check_binary_range, check_range
 from deepgen_fast.models import VAE
 from deepgen_fast.objectives import ELBO, Objective
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
@@ -92,8 +92,8 @@ class VAETrainer(TrainingLoop):
 
     def fit(
         self,
-        train: Tensor | Dataset[Any] | Batches,
-        validation: Tensor | Dataset[Any] | Batches | None = None,
+        train: Tensor | Dataset[Any],
+        validation: Tensor | Dataset[Any] | None = None,
         *,
         resume_from: str | Path | None = None,
     ) -> TrainingResult:
@@ -141,10 +141,7 @@ class VAETrainer(TrainingLoop):
         return self.run(batches, checkpoint)
 
     def _check_data(self, batches: Batches, name: str) -> None:
-        if isinstance(batches, InMemoryBatches):
-            examples = batches.tensor
-        else:
-            examples = next(iter(type(batches)(batches.dataset, 1, shuffle=False).epoch()))  # type: ignore[attr-defined, call-arg]
+        examples = batches.preview()
         expected, got = list(self.model.event_shape), list(examples.shape[1:])
         if got != expected:
             raise DataError(f"{name}: expected examples of shape {expected}, as the model takes them, got {got}")
@@ -152,8 +149,7 @@ class VAETrainer(TrainingLoop):
             return
         if not examples.is_floating_point():
             raise DataError(f"{name}: expected floating point or uint8 pixels, got {examples.dtype}")
-        if not bool(torch.isfinite(examples).all()):
-            raise DataError(f"{name}: some values are NaN or infinite")
+        check_range(examples, name=name, values="any")
         if self.model.likelihood.kind == "bernoulli" or self.binarize == "stochastic":
             check_binary_range(examples, name=name)
 

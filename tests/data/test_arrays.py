@@ -31,13 +31,7 @@ def test_npz_finds_examples_and_labels(tmp_path, pixels):
 
 
 def test_npz_divided_by_its_author(tmp_path, pixels):
-    np.savez(
-        tmp_path / "x.npz",
-        x_train=pixels[:30],
-        x_test=pixels[30:],
-        y_train=np.arange(30),
-        y_test=np.arange(10),
-    )
+    np.savez(tmp_path / "x.npz", x_train=pixels[:30], x_test=pixels[30:], y_train=np.arange(30), y_test=np.arange(10))
     splits = load_dataset(tmp_path / "x.npz", validation_fraction=0.0)
     assert torch.equal(splits.train.images, torch.from_numpy(pixels[:30, None]))
     assert torch.equal(splits.test.images, torch.from_numpy(pixels[30:, None]))
@@ -99,14 +93,8 @@ def test_damaged_files_are_named(tmp_path, pixels):
     ("arrays", "message"),
     [
         ({"images": np.zeros((4, 2)), "y": np.zeros(3, int)}, r"\['y'\]: expected 4 integer labels"),
-        (
-            {"images": np.zeros((4, 2)), "y": np.zeros(4)},
-            r"\['y'\]: expected 4 integer labels, got dtype float64",
-        ),
-        (
-            {"x_train": np.zeros((4, 2)), "x_test": np.zeros((4, 3))},
-            r"train have shape \[2\], those of test \[3\]",
-        ),
+        ({"images": np.zeros((4, 2)), "y": np.zeros(4)}, r"\['y'\]: expected 4 integer labels, got dtype float64"),
+        ({"x_train": np.zeros((4, 2)), "x_test": np.zeros((4, 3))}, r"train have shape \[2\], those of test \[3\]"),
         ({"images": np.array([["a", "b"]])}, "expected an array of numbers, got dtype <U1"),
         ({"images": np.full((4, 2), np.nan)}, r"\['images'\]: 8 values are NaN"),
         ({"images": np.full((4, 2), 7.5)}, "pixels out of range"),

@@ -80,8 +80,6 @@ def test_a_batch_is_a_copy_when_shuffled():
 def test_make_batches_takes_what_holds_the_examples():
     assert isinstance(make_batches(rows(4), 2, shuffle=False), InMemoryBatches)
     assert isinstance(make_batches(TensorDataset(rows(4)), 2, shuffle=False), LoaderBatches)
-    given = InMemoryBatches(rows(4), 2)
-    assert make_batches(given, 9, shuffle=False) is given
     with pytest.raises(TypeError, match=r"data: expected a tensor .* or a map-style Dataset, got generator"):
         make_batches((row for row in rows(4)), 2, shuffle=False)
 
@@ -94,6 +92,13 @@ def test_wrong_sizes_are_named(kind):
         build(kind, 0, 2)
     with pytest.raises(DataError, match="4 examples are fewer than batch_size 5"):
         build(kind, 4, 5, drop_last=True)
+
+
+def test_preview():
+    assert torch.equal(build("memory", 4, 2).preview(), rows(4))
+    assert torch.equal(build("loader", 4, 2).preview(), rows(1))
+    with pytest.raises(TypeError, match="dataset: expected examples that are tensors, got int"):
+        LoaderBatches([3, 4], 2).preview()
 
 
 def test_in_memory_batches_need_a_batch_dimension():

@@ -18,9 +18,7 @@ def write(path, seed: int, shape=(6, 5)) -> np.ndarray:
 
 
 def test_images_in_the_order_of_their_paths(tmp_path):
-    expected = np.stack(
-        [write(tmp_path / name, seed) for seed, name in enumerate(("a.png", "b.PNG", "c.bmp"))]
-    )
+    expected = np.stack([write(tmp_path / name, seed) for seed, name in enumerate(("a.png", "b.PNG", "c.bmp"))])
     (tmp_path / "notes.txt").write_text("not an image")
     split = load_dataset(tmp_path, **WHOLE).train
     assert torch.equal(split.images, torch.from_numpy(expected[:, None]).float() / 255)

@@ -29,12 +29,8 @@ def test_the_seed_decides_and_the_global_generator_does_not():
 
 
 def test_too_few_examples_are_refused():
-    with pytest.raises(
-        DataError, match=r"tiny: fractions: \[0.5, 0.5\] of 2 examples leave none to train on"
-    ):
-        split_whole(
-            "tiny", Split(torch.zeros(2, 3)), validation_fraction=0.5, test_fraction=0.5, split_seed=0
-        )
+    with pytest.raises(DataError, match=r"tiny: fractions: \[0.5, 0.5\] of 2 examples leave none to train on"):
+        split_whole("tiny", Split(torch.zeros(2, 3)), validation_fraction=0.5, test_fraction=0.5, split_seed=0)
     with pytest.raises(ValueError, match=r"fractions: expected numbers in \[0, 1\)"):
         split_indices(10, (1.0,), seed=0)
 

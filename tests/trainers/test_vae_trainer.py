@@ -190,7 +190,7 @@ def test_pixels_are_drawn_anew_at_every_step(build_vae, images, quiet):
     ("data", "message"),
     [
         (torch.zeros(4, 16), r"train: expected examples of shape \[1, 4, 4\].*got \[16\]"),
-        (torch.full((4, 1, 4, 4), torch.nan), "train: some values are NaN or infinite"),
+        (torch.full((4, 1, 4, 4), torch.nan), "train: 64 values are NaN or infinite, the first in example 0"),
         (torch.full((4, 1, 4, 4), 2.0), r"train: a Bernoulli likelihood needs values in \[0, 1\], got 2 to 2"),
         (torch.zeros(4, 1, 4, 4, dtype=torch.int64), "train: expected floating point or uint8 pixels"),
         (TensorDataset(torch.zeros(4, 1, 4, 5)), r"train: expected examples of shape .* got \[1, 4, 5\]"),
