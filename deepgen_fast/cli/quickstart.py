@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from deepgen_fast.cli.runs import Run
     from deepgen_fast.cli.speed import Comparison
+    from deepgen_fast.data import DatasetSplits
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Effort:
 
 
 FULL = Effort(epochs=150, plane_epochs=100, samples=5000, examples=500, manifold_side=20, op_rounds=40, epoch_rounds=9)
-QUICK = Effort(epochs=3, plane_epochs=3, samples=50, examples=20, manifold_side=8, op_rounds=3, epoch_rounds=1)
+QUICK = Effort(epochs=3, plane_epochs=1, samples=50, examples=20, manifold_side=8, op_rounds=3, epoch_rounds=1)
 
 _HIDDEN_DIM, _LATENT_DIM, _BATCH_SIZE = 512, 16, 128
 
@@ -91,6 +92,7 @@ class _Quickstart:
         self.effort = effort
         self.seed = seed
         self.console = console
+        self.splits: DatasetSplits | None = None  # both runs train on the same data, loaded once
 
     def run(self) -> dict[str, Any]:
         import torch
@@ -127,10 +129,11 @@ class _Quickstart:
                 "trainer.seed": self.seed,
             }
         )
-        splits = trainers.load_run_data(config)
-        self.console.rule(f"VAE 784-{_HIDDEN_DIM}-{latent_dim} on {len(splits.train)} MNIST digits", align="left")
+        if self.splits is None:
+            self.splits = trainers.load_run_data(config)
+        self.console.rule(f"VAE 784-{_HIDDEN_DIM}-{latent_dim} on {len(self.splits.train)} MNIST digits", align="left")
         directory = self.folder / name
-        result = trainers.train(config, directory, splits=splits)
+        result = trainers.train(config, directory, splits=self.splits)
         if result.reason == "interrupted":
             raise KeyboardInterrupt
         per_epoch = result.seconds / max(result.epochs, 1)
@@ -138,7 +141,9 @@ class _Quickstart:
             f"{result.epochs} epochs in {result.seconds:.1f} s, {per_epoch:.2f} s an epoch with validation; "
             f"best validation loss {result.best_validation_loss:.2f} at epoch {result.best_epoch}"
         )
-        return open_run(directory)
+        run = open_run(directory)
+        run.data = self.splits
+        return run
 
     def _evaluate(self, run: Run) -> dict[str, Any]:
         from deepgen_fast.cli.evaluate import measure, table_of
