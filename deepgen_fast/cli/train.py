@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,6 @@ from deepgen_fast.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from deepgen_fast.data import DatasetSplits
-    from deepgen_fast.models import VAE
     from deepgen_fast.trainers import RunConfig, TrainingResult
 
 ConfigFile = Annotated[
@@ -198,9 +196,3 @@ def _report(result: TrainingResult, directory: Path) -> None:
         typer.echo(f"go on  deepgen-fast train vae --resume {directory}")
         raise typer.Exit(130)
     typer.echo(f"next   deepgen-fast evaluate {directory}")
-
-
-def describe_model(model: VAE) -> str:
-    """Layer sizes and parameter count in a few words."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return f"{math.prod(model.event_shape)} pixels, {model.latent_dim} latents, {parameters:,} parameters"
