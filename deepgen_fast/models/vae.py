@@ -1,6 +1,4 @@
-"""The variational autoencoder: inference network, reparameterized sample, generative network (chapter
-13.2).
-"""
+"""The variational autoencoder of chapter 13.2: inference network, sample, generative network."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ class Posterior(NamedTuple):
 
 
 class VAEOutput(NamedTuple):
-    """One pass of a VAE: ``z [(M,)B, latent_dim]``, ``kl [B]``, ``decoder_output [(M,)B, *out]``, the
-    posterior.
-    """
+    """One pass: ``z [(M,)B, latent_dim]``, ``kl [B]``, ``decoder_output [(M,)B, *out]``, posterior."""
 
     z: Tensor
     kl: Tensor

@@ -106,13 +106,12 @@ class ELBO:
 
 
 class ImportanceWeightedBound:
-    """Negative importance-weighted bound, -E[log 1/M sum_m p(x, z_m) / q(z_m|x)] (Burda et al. 2016, equation
-    8).
+    """Negative importance-weighted bound, -E[log 1/M sum_m p(x, z_m) / q(z_m|x)] (Burda et al. 2016).
 
     For M = 1 it is the ELBO with a sampled KL; it tightens towards log p(x) as M grows.
 
     The log-weights come from the noise itself: with z = mean + sigma * eps, log q(z|x) is
-    -1/2 sum(eps^2 + log sigma^2 + log 2 pi), so nothing is lost where \\|mean\\| >> sigma, and the gradient
+    -1/2 sum(eps^2 + log sigma^2 + log 2 pi), so nothing is lost where |mean| >> sigma, and the gradient
     is that of the reparameterized bound.
 
     Args:

@@ -74,9 +74,7 @@ class TrainingLoop(ABC):
 
     @abstractmethod
     def epoch_sums(self) -> Tensor:
-        """Float64 sums over the running epoch, updated in place by ``training_step``; the first is the
-        loss.
-        """
+        """Float64 sums over the running epoch, which ``training_step`` updates; first the loss."""
 
     @abstractmethod
     def epoch_record(self, num_examples: int) -> dict[str, float]:

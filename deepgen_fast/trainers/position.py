@@ -9,9 +9,7 @@ from typing import Any
 
 @dataclass
 class Position:
-    """Where a run is: ``step`` optimiser steps done, ``batch`` of them in epoch ``epoch`` (counted from
-    0).
-    """
+    """Where a run is: ``step`` optimiser steps done, ``batch`` of them in epoch ``epoch``, from 0."""
 
     step: int = 0
     epoch: int = 0

@@ -72,9 +72,7 @@ class Lines(Silent):
 
 
 class Bar:
-    """A rich progress bar of the run's steps; drawn a few times a second, by the training loop's own
-    thread.
-    """
+    """A rich progress bar of the run's steps, drawn a few times a second by the training loop itself."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         from rich.console import Console

@@ -72,9 +72,7 @@ class RunDirectory:
         return records
 
     def keep_metrics_until(self, step: int) -> list[dict[str, Any]]:
-        """Drop the lines of epochs that ended after ``step``, which a resumed run writes again; return the
-        rest.
-        """
+        """Drop the epochs that ended after ``step``, which a resumed run writes again; return the rest."""
         kept = [record for record in self.read_metrics() if record["step"] <= step]
         if self.metrics_path.exists():
             _replace(self.metrics_path, "".join(json.dumps(record) + "\n" for record in kept))
