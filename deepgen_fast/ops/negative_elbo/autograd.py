@@ -25,7 +25,8 @@ class FusedNegativeELBO(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple:
-        inputs, grads = ctx.saved_tensors[:8], ctx.saved_tensors[8:]
+        saved = ctx.saved_tensors  # unpacked once: torch.utils.checkpoint refuses to make them twice
+        inputs, grads = saved[:8], saved[8:]
         needed = ctx.needs_input_grad
         at = (0, 2, 4, 5)  # decoder_output, likelihood_logvar, mean, scale
         found: list[Tensor | None] = [None] * len(needed)
