@@ -17,6 +17,7 @@ from torch import Tensor
 _ROUND_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 _MASK32 = 0xFFFFFFFF
+_SEED_LIMIT = 2**63 - 1
 
 
 def draw_seed(device: torch.device | str = "cpu", generator: torch.Generator | None = None) -> Tensor:
@@ -31,13 +32,13 @@ def draw_seed(device: torch.device | str = "cpu", generator: torch.Generator | N
     """
     if torch.compiler.is_compiling() and generator is None:
         return _draw_seed(torch.device(device))
-    return torch.empty((), dtype=torch.int64, device=device).random_(generator=generator)
+    return torch.randint(_SEED_LIMIT, (), device=device, generator=generator)
 
 
 # Inductor has random numbers of its own; an opaque operator draws from torch's generator, as eager does.
 @torch.library.custom_op("deepgen_fast_random::draw_seed", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
 def _draw_seed(device: torch.device) -> Tensor:
-    return torch.empty((), dtype=torch.int64, device=device).random_()
+    return torch.randint(_SEED_LIMIT, (), device=device)
 
 
 @_draw_seed.register_fake
@@ -51,8 +52,7 @@ def seeded_noise(mean: Tensor, num_samples: int | None, generator: torch.Generat
     ``torch.vmap(..., randomness="different")`` gives each lane a seed of its own, ``"same"`` one seed to all, and
     ``"error"`` raises, as for torch's own random functions.
     """
-    limit = torch.iinfo(torch.int64).max
-    seed = torch.randint(limit, (), dtype=torch.int64, device=mean.device, generator=generator)
+    seed = torch.randint(_SEED_LIMIT, (), device=mean.device, generator=generator)
     size = mean.shape if num_samples is None else (num_samples, *mean.shape)
     return philox_normal(seed, size, num_samples is not None).to(mean.dtype)
 
