@@ -1,16 +1,15 @@
 """The loop every trainer shares: epochs and steps, checkpoints, interruption, early stopping, records.
 
-A trainer says what one step does; the loop says when. All positions are counted, never timed: a run that
-stops at step k and resumes is bit for bit the run that did not stop, because
+A trainer says what one step does; the loop says when. All positions are counted, never timed: a run that stops at
+step k and resumes is bit for bit the run that did not stop, because
 
 - the order of epoch e and the noise of step k are pure functions of the run's seed (``seeds.py``),
 - the learning rate and beta are pure functions of the step (``schedule.py``),
-- everything else that changes (weights, moments, averages, torch's global generators, the running epoch's
-sums, early
-  stopping) is in the checkpoint.
+- everything else that changes (weights, moments, averages, torch's global generators, the running epoch's sums,
+  early stopping) is in the checkpoint.
 
-A checkpoint inside an epoch is as good as one between epochs: the order is drawn again and the batches
-already seen are skipped.
+A checkpoint inside an epoch is as good as one between epochs: the order is drawn again and the batches already seen
+are skipped.
 """
 
 from __future__ import annotations
