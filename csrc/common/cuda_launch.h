@@ -84,8 +84,7 @@ class Launcher {
     STD_TORCH_CHECK(tensor.scalar_type() == kScalarType<T>, "deepgen_fast (cuda): ", name, " has the wrong dtype");
     STD_TORCH_CHECK(tensor.numel() == numel, "deepgen_fast (cuda): ", name, " has ", tensor.numel(),
                     " elements, expected ", numel);
-    check_readable(tensor, name);
-    return static_cast<const T*>(tensor.const_data_ptr());
+    return static_cast<const T*>(readable(tensor, name));
   }
 
   // null when absent
@@ -99,9 +98,8 @@ class Launcher {
   Operand operand(const OptionalTensor& tensor, int64_t rows, int64_t columns, const char* name,
                   bool any_kind = false) const {
     if (!tensor.has_value()) return {};
-    check_readable(*tensor, name);
     const int64_t numel = tensor->numel();
-    Operand result{tensor->const_data_ptr(), columns > 0 ? std::max<int64_t>(1, numel / columns) : 1, Kind::kSame};
+    Operand result{readable(*tensor, name), columns > 0 ? std::max<int64_t>(1, numel / columns) : 1, Kind::kSame};
     STD_TORCH_CHECK(rows * columns == 0 || (result.rows * columns == numel && rows % result.rows == 0),
                     "deepgen_fast (cuda): ", name, " does not repeat over the rows of the input");
     const ScalarType type = tensor->scalar_type();
@@ -133,19 +131,24 @@ class Launcher {
 #if defined(DGF_SIMT)
     simt::launch(dim3(static_cast<unsigned>(blocks)), dim3(threads), kernel, arguments...);
 #else
-    kernel<<<dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_> > >(arguments...);
+    // clang-format off: it does not know this bracket
+    kernel<<<dim3(static_cast<unsigned>(blocks)), dim3(threads), 0, stream_>>>(arguments...);
+    // clang-format on
     check(cudaGetLastError(), "a kernel launch");
 #endif
   }
 
  private:
-  void check_readable(const Tensor& tensor, const char* name) const {
-    STD_TORCH_CHECK(tensor.is_contiguous(), "deepgen_fast (cuda): ", name, " must be contiguous");
+  // Where the tensor's elements lie side by side: its own memory, or a copy that lives until the launches are made.
+  const void* readable(const Tensor& tensor, const char* name) const {
     STD_TORCH_CHECK(tensor.is_cuda() == on_.is_cuda() && tensor.get_device_index() == on_.get_device_index(),
                     "deepgen_fast (cuda): ", name, " must be on the device of the other tensors");
+    if (tensor.is_contiguous()) return tensor.const_data_ptr();
+    return copies_.emplace_back(torch::stable::contiguous(tensor)).const_data_ptr();
   }
 
   Tensor on_;
+  mutable std::vector<Tensor> copies_;
   int multiprocessors_ = 1;
 #if !defined(DGF_SIMT)
   void check(cudaError_t error, const char* what) const;

@@ -72,8 +72,9 @@ __device__ __forceinline__ void store(T* destination, int valid, const C (&value
     for (int i = 0; i < N; ++i) elements[i] = static_cast<T>(values[i]);
     Word words[kWords];
     std::memcpy(words, elements, sizeof(elements));
+    // Spelled out: a plain assignment is split into its members on some architectures.
 #pragma unroll
-    for (int i = 0; i < kWords; ++i) reinterpret_cast<Word*>(destination)[i] = words[i];
+    for (int i = 0; i < kWords; ++i) __stwb(reinterpret_cast<Word*>(destination) + i, words[i]);
   } else {
 #pragma unroll
     for (int i = 0; i < N; ++i)

@@ -20,11 +20,9 @@ def why_no_gpu() -> str | None:
     """None where the built CUDA library can run."""
     if not torch.cuda.is_available():
         return "no GPU: the emulated kernels are tested, the machine code is not"
-    import deepgen_fast  # noqa: F401  # loads the libraries
+    from deepgen_fast import backends
 
-    if not torch._C._dispatch_has_kernel_for_dispatch_key("deepgen_fast::reparameterize_kl", "CUDA"):
-        return "the CUDA library is not built"
-    return None
+    return backends.unavailable("cuda")
 
 
 def shifted(tensor: Tensor) -> Tensor:

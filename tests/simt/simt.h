@@ -15,7 +15,8 @@
 // tensor cores, lockstep execution within a warp (code that relies on it breaks here, as it may on a GPU).
 //
 // Supported: threadIdx .. gridDim, __shared__ (static arrays; their content is left over from the last block),
-// __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync, __shfl_down_sync, __ldg, min. One host thread at a time.
+// __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync, __shfl_down_sync, __ldg, __stwb, min. One host thread at a
+// time.
 #pragma once
 
 #include <ucontext.h>
@@ -359,4 +360,9 @@ constexpr T min(T a, T b) {
 template <class T>
 T __ldg(const T* address) {
   return *address;
+}
+
+template <class T>
+void __stwb(T* address, T value) {
+  *address = value;
 }

@@ -124,7 +124,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
     const Launcher launcher(decoder_output);
     const auto gradient_of = [&](const OptionalTensor& tensor) {
       if (!need_gradients || !tensor.has_value()) return new_tensor(decoder_output, {0}, kScalarType<T>);
-      return torch::stable::empty_like(*tensor);
+      return new_tensor(*tensor, sizes_of(*tensor), tensor->scalar_type());
     };
     const Outputs out{new_tensor(mean, {}, kScalarType<C>),
                       new_tensor(mean, {batch}, kScalarType<C>),

@@ -113,10 +113,10 @@ struct ReparameterizeBackward {
   template <bool Vectorized>
   __device__ void columns(const Row& row, int64_t column, int valid, C (&)[1]) const {
     const int64_t at = row.input.start + column;
-    typename PosteriorInputs<T>::Pack pack;
-    inputs.template read<Vectorized>(row.input, column, valid, pack);
     C mean_grad[N], std_grad[N];
     sum_samples<Vectorized>(row, column, at, valid, mean_grad, std_grad);
+    typename PosteriorInputs<T>::Pack pack;  // read late: the samples need the registers
+    inputs.template read<Vectorized>(row.input, column, valid, pack);
 
     C kl_grad[N], scale_grad[N];
 #pragma unroll
