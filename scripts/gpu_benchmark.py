@@ -26,6 +26,7 @@ import deepgen_fast as dgf
 
 LATENT_SHAPES = ((128, 32), (128, 512), (4096, 512), (65536, 128))
 PIXEL_SHAPES = ((128, 784), (512, 784), (4096, 784), (64, 12288), (1024, 12288), (65536, 784))
+LATENT_DIM = 32  # beside the pixels, in the whole loss
 REPEATS = 30
 
 
@@ -41,6 +42,15 @@ def eager_bernoulli(logits: Tensor, target: Tensor) -> Tensor:
 
 def eager_gaussian(mean: Tensor, target: Tensor) -> Tensor:
     return -0.5 * ((target - mean).square() + 1.8378770664093453).sum(1).sum()
+
+
+def eager_loss(logits: Tensor, target: Tensor, mean: Tensor, logvar: Tensor) -> Tensor:
+    reconstruction = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
+    return (reconstruction - 0.5 * (1 + logvar - mean.square() - logvar.exp()).sum(1)).mean()
+
+
+def fused_loss(backend: str) -> Callable[..., Tensor]:
+    return lambda *tensors: dgf.negative_elbo(*tensors, backend=backend)
 
 
 def fused_reparameterize(backend: str) -> Callable[..., Tensor]:
@@ -96,6 +106,7 @@ def rows() -> list[dict[str, Any]]:
     operators: list[tuple[str, Any, Any, tuple[tuple[int, int], ...], int, bool]] = [
         # name, eager, fused, shapes, float32 arrays that must move (forward and backward), target without gradient
         ("reparameterize_kl", eager_reparameterize, fused_reparameterize, LATENT_SHAPES, 8, False),
+        ("negative_elbo", eager_loss, fused_loss, PIXEL_SHAPES, 3, True),
         ("bernoulli_log_likelihood", eager_bernoulli,
          lambda b: fused_likelihood(dgf.bernoulli_log_likelihood, b), PIXEL_SHAPES, 5, True),
         ("gaussian_log_likelihood", eager_gaussian,
@@ -107,10 +118,13 @@ def rows() -> list[dict[str, Any]]:
         for shape in shapes:
             size = shape[0] * shape[1] * 4
 
-            def make(shape: tuple[int, int] = shape, has_target: bool = has_target) -> list[Tensor]:
+            def make(
+                shape: tuple[int, int] = shape, has_target: bool = has_target, latents: bool = fused is fused_loss
+            ) -> list[Tensor]:
                 first = torch.randn(shape, device="cuda", requires_grad=True)
                 second = torch.rand(shape, device="cuda", requires_grad=not has_target)
-                return [first, second]
+                posterior = torch.randn(2, shape[0], LATENT_DIM, device="cuda").unbind() if latents else ()
+                return [first, second, *(t.clone().requires_grad_() for t in posterior)]
 
             copies = max(1, min(64, (256 << 20) // (2 * size)))
             times = measure(candidates, make, copies)
