@@ -50,6 +50,9 @@ benchmark: build ## every operator and the VAE epoch against eager, torch.compil
 gpu-check: build ## on a CUDA machine: build, test and measure on the device; elsewhere: say what is missing
 	$(BIN)/python scripts/gpu_check.py
 
+triton-budget: environment ## the Triton kernels compiled for sm_80, sm_90, sm_100 (no GPU needed), held to a budget
+	PYTHONPATH=. $(BIN)/python tests/triton/budget.py
+
 wheel: environment ## source distribution and wheel, in dist/
 	$(BIN)/pip install --quiet build && $(BIN)/python -m build --no-isolation
 

@@ -25,19 +25,26 @@ def _reference(name: str) -> Callable[..., Any]:
 def traceable(
     schema: str, fake: Callable[..., Any] | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a launcher under ``schema``; calls under torch.compile go through the registered op."""
+    """Register a launcher under ``schema``; calls under torch.compile go through the registered op.
+
+    The launcher receives contiguous tensors whatever the caller has: a transposed input, or the gradient of a sum,
+    whose strides are zero.
+    """
     name = schema.split("(", 1)[0]
 
     def register(launcher: Callable[..., Any]) -> Callable[..., Any]:
+        def launch(*arguments: Any) -> Any:
+            return launcher(*(a.contiguous() if isinstance(a, torch.Tensor) else a for a in arguments))
+
         _library.define(schema)
-        _library.impl(name, launcher, "CompositeExplicitAutograd")
+        _library.impl(name, launch, "CompositeExplicitAutograd")
         meta = fake or _contiguous_reference(name)
         torch.library.register_fake(f"deepgen_fast_triton::{name}", meta, lib=_library)
         op = getattr(torch.ops.deepgen_fast_triton, name)
 
         @functools.wraps(launcher)
         def call(*arguments: Any) -> Any:
-            return op(*arguments) if torch.compiler.is_compiling() else launcher(*arguments)
+            return op(*arguments) if torch.compiler.is_compiling() else launch(*arguments)
 
         return call
 

@@ -1,4 +1,4 @@
-"""Run every file of ``kernels/`` in Triton's interpreter, one process a file."""
+"""Run ``kernels/`` in Triton's interpreter, in a process of its own (see conftest.py)."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ import pytest
 
 pytest.importorskip("triton")
 
-FOLDER = Path(__file__).parent
-FILES = sorted(path.name for path in (FOLDER / "kernels").glob("test_*.py"))
+KERNELS = Path(__file__).parent / "kernels"
 
 
-def test_there_are_kernel_tests():
-    assert len(FILES) >= 5
-
-
-@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="kernels/ is collected in this process")
-@pytest.mark.parametrize("name", FILES)
-def test_in_the_interpreter(name: str, request: pytest.FixtureRequest):
-    marks = request.config.getoption("markexpr") or "not slow"
+def run_kernel_tests(marks: str) -> str:
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marks, FOLDER / "kernels" / name],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=FOLDER.parents[1],
-    )
-    # 5: every test of the file is deselected by its marks.
-    assert done.returncode in (0, 5), done.stdout + done.stderr
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", marks, KERNELS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=KERNELS.parents[2])
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET") == "1", reason="kernels/ is collected in this process"
+)
+
+
+def test_kernels_in_the_interpreter():
+    assert " passed" in run_kernel_tests("not slow")
+
+
+@pytest.mark.slow
+def test_kernels_beyond_31_bits_in_the_interpreter():
+    assert " passed" in run_kernel_tests("slow")

@@ -114,7 +114,7 @@ def _fake(
     need_gradients, nothing = options[-1], mean.new_empty(0)
     inputs = (decoder_output, likelihood_logvar, mean, scale)
     return *values, *(
-        nothing.clone() if tensor is None or not need_gradients else torch.empty_like(tensor) for tensor in inputs
+        nothing.clone() if tensor is None or not need_gradients else tensor.new_empty(tensor.shape) for tensor in inputs
     )
 
 

@@ -12,8 +12,8 @@ from deepgen_fast.ops.reparameterize_kl import reference
 from deepgen_fast.ops.reparameterize_kl import triton as kernels
 from deepgen_fast.ops.reparameterize_kl.reference import generated_noise
 
-DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
-SHAPES = [(1, 1), (3, 5), (70, 32), (2, 3, 7), (1, 1031), (2, 4112), (0, 4), (3, 0)]
+DTYPES = [torch.float32, torch.float64, torch.bfloat16]
+SHAPES = [(1, 1), (3, 5), (70, 32), (2, 3, 7), (1, 1031), (1, 4112), (0, 4), (3, 0)]
 LOGVAR, STD, PRE_SOFTPLUS = 0, 1, 2
 
 
@@ -40,19 +40,21 @@ def check(mean, scale, prior_mean, prior_logvar, noise, num_samples, scale_kind,
     assert_as_accurate_as_eager(kernels.reparameterize_kl, reference.reparameterize_kl, arguments)
     z, kl = reference.reparameterize_kl(*arguments)
     grad_z, grad_kl = draw(z.shape, z.dtype, 6).to(z.device), draw(kl.shape, kl.dtype, 7).to(z.device)
-    for grads in ((grad_z, grad_kl), (grad_z, None), (None, grad_kl)):
-        for need_prior in (False, True):
-            assert_as_accurate_as_eager(
-                kernels.reparameterize_kl_backward,
-                reference.reparameterize_kl_backward,
-                (*grads, *arguments, need_prior),
-            )
+    for *grads, need_prior in ((grad_z, grad_kl, True), (grad_z, None, True), (None, grad_kl, False)):
+        assert_as_accurate_as_eager(
+            kernels.reparameterize_kl_backward, reference.reparameterize_kl_backward, (*grads, *arguments, need_prior)
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_and_dtypes(shape, dtype, device):
     operands = inputs(shape, dtype, LOGVAR, device)
+    check(*operands, noise_like(operands[0], None), None, LOGVAR, False)
+
+
+def test_float16(device):
+    operands = inputs((3, 12), torch.float16, LOGVAR, device)
     check(*operands, noise_like(operands[0], None), None, LOGVAR, False)
 
 
@@ -71,7 +73,7 @@ def test_many_samples_share_a_program(device, monkeypatch):
         check(*operands, noise_like(operands[0], samples), samples, LOGVAR, False)
 
 
-@pytest.mark.parametrize(("shape", "num_samples"), [((3, 7), None), ((5, 33), 6), ((1, 4112), 2)])
+@pytest.mark.parametrize(("shape", "num_samples"), [((3, 7), None), ((5, 33), 6), ((1, 4112), None)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_generated_noise_equals_the_noise_of_the_reference(shape, num_samples, dtype, device):
     mean, scale, _, _ = inputs(shape, dtype, LOGVAR, device)
@@ -143,3 +145,16 @@ def test_finite_input_never_gives_nan(scale_kind, extreme, device):
     zero = torch.zeros_like(mean)
     for grad in kernels.reparameterize_kl_backward(zero, zero, *arguments, True):
         assert torch.equal(grad.abs(), zero)
+
+
+def test_any_layout(device):
+    mean, scale = (t.t() for t in inputs((6, 4), torch.float32, LOGVAR, device)[:2])
+    prior_mean, prior_logvar = scale[:1].expand(4, 6), draw((12,), torch.float32, 3).to(device)[::2]
+    noise = draw((6, 4, 2), torch.float32, 5).to(device).permute(2, 1, 0)
+    check(mean, scale, prior_mean, prior_logvar, noise, 2, LOGVAR, False)
+    arguments = (mean, scale, None, None, noise, None, 2, LOGVAR, False, False)
+    one = torch.ones((), device=device)
+    found = kernels.reparameterize_kl_backward(one.expand(2, 4, 6), one.expand(4), *arguments)
+    plain = torch.ones(2, 4, 6, device=device), torch.ones(4, device=device)
+    wanted = kernels.reparameterize_kl_backward(*plain, *arguments)
+    assert all(torch.equal(a, b) for a, b in zip(found[:2], wanted[:2], strict=True))
