@@ -64,6 +64,11 @@ def choose(backend: str, device: torch.device) -> str:
             "backend='triton' needs tensors on a GPU, got tensors on cpu "
             "(set TRITON_INTERPRET=1 before importing to run the interpreter)"
         )
+    return _resolve(backend, device_type)
+
+
+@torch.compiler.assume_constant_result  # a graph depends on the choice, not on how it is made
+def _resolve(backend: str, device_type: str) -> str:
     return _choose(backend, device_type)
 
 

@@ -31,9 +31,20 @@ def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
     ``Function.apply`` inspects the signature at each call of a function with ``setup_context``. Only torch.func and
     torch.compile need that path; plain autograd takes the C++ entry that it ends in.
     """
-    if torch.compiler.is_compiling() or _transforms_active():
+    if torch.compiler.is_compiling():
+        return function.apply(*_distinct(args))
+    if _transforms_active():
         return function.apply(*args)
     return super(torch.autograd.Function, function).apply(*args)  # type: ignore[misc]
+
+
+def _distinct(args: tuple[Any, ...]) -> list[Any]:
+    """A view in place of a tensor that was there already: Dynamo refuses a Function the same tensor twice."""
+    seen: list[Any] = []
+    for arg in args:
+        repeated = isinstance(arg, Tensor) and any(arg is other for other in seen)
+        seen.append(arg.view_as(arg) if repeated else arg)
+    return seen
 
 
 def reduce_repeated(grad: Tensor, operand: Tensor) -> Tensor:

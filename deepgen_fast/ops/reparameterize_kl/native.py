@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -50,3 +52,8 @@ def _(
         mean.new_empty(prior_shape),
         mean.new_empty(prior_shape),
     )
+
+
+@torch.library.register_fake("deepgen_fast::philox_normal")
+def _(seed: Tensor, size: Sequence[int], samples: bool) -> Tensor:
+    return seed.new_empty(tuple(size), dtype=torch.float32)
