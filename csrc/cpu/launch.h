@@ -74,8 +74,9 @@ struct Rows {
 // How many rows an operand that repeats has; its shape was checked by the public function, its size here.
 inline int64_t repeating_rows(const Tensor& operand, const Rows& view, const char* name) {
   const int64_t rows = view.columns ? operand.numel() / view.columns : 0;
-  STD_TORCH_CHECK(view.empty() || (rows > 0 && operand.numel() == rows * view.columns && view.rows % rows == 0),
-                  "deepgen_fast: ", name, " does not repeat over the rows of the input");
+  const bool whole_rows = operand.numel() == rows * view.columns;
+  STD_TORCH_CHECK(whole_rows && (view.empty() || (rows > 0 && view.rows % rows == 0)), "deepgen_fast: ", name,
+                  " does not repeat over the rows of the input");
   return std::max<int64_t>(rows, 1);
 }
 

@@ -7,7 +7,7 @@
 namespace dgf {
 namespace {
 
-constexpr int64_t kBernoulli = 0;
+constexpr int64_t kBernoulli = 0, kGaussian = 1;
 
 // Free bits (Kingma et al. 2016, equation 15): per latent dimension, the batch's mean KL counts at least free_bits.
 // Adds up the penalty and marks the dimensions whose gradient flows. Columns are walked in a fixed order.
@@ -35,6 +35,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
     std::optional<Tensor> mask, const Tensor& mean, const Tensor& scale, std::optional<Tensor> prior_mean,
     std::optional<Tensor> prior_logvar, double beta, double free_bits, int64_t likelihood, int64_t scale_kind,
     bool mean_reduction, bool need_gradients) {
+  STD_TORCH_CHECK(likelihood == kBernoulli || likelihood == kGaussian,
+                  "deepgen_fast: likelihood must be 0 (Bernoulli) or 1 (Gaussian), got ", likelihood);
   const LikelihoodInputs pixels(decoder_output, target, likelihood_logvar, mask);
   const PosteriorInputs latents(mean, scale, prior_mean, prior_logvar, scale_kind);
   const int64_t batch = latents.view.rows;

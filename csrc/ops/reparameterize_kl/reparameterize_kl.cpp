@@ -13,6 +13,8 @@ uint64_t read_seed(const Tensor& seed) {
 }
 
 std::vector<int64_t> sample_sizes(const Tensor& mean, std::optional<int64_t> num_samples) {
+  STD_TORCH_CHECK(!num_samples || *num_samples >= 1, "deepgen_fast: num_samples must be at least 1, got ",
+                  num_samples.value_or(1));
   std::vector<int64_t> sizes = sizes_of(mean);
   if (num_samples) sizes.insert(sizes.begin(), *num_samples);
   return sizes;
