@@ -13,18 +13,11 @@ import platform
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
 
-from build_support import TORCH_TARGET_VERSION
-
-
-def torch_directory() -> Path | None:
-    """Where torch is installed, without the seconds that importing it takes."""
-    spec = importlib.util.find_spec("torch")
-    return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
+from build_support import TORCH_TARGET_VERSION, torch_directory, torch_include_paths
 
 
 def why_not() -> str | None:
@@ -53,11 +46,7 @@ def extension() -> Extension:
         "deepgen_fast._C",
         sources,
         depends=headers,
-        include_dirs=[
-            str(torch / "include"),
-            str(torch / "include" / "torch" / "csrc" / "api" / "include"),
-            pybind11.get_include(),
-        ],
+        include_dirs=[*torch_include_paths(), pybind11.get_include()],
         library_dirs=[str(torch / "lib")],
         libraries=["torch_cpu", "c10"],
         define_macros=[("TORCH_TARGET_VERSION", TORCH_TARGET_VERSION)],

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_support import TORCH_TARGET_VERSION
+from build_support import TORCH_TARGET_VERSION, torch_directory, torch_include_paths
 
 ROOT = Path(__file__).resolve().parents[1]
 CSRC = ROOT / "csrc"
@@ -94,8 +94,6 @@ def sources() -> list[Path]:
 
 def compile_command(toolkit: Toolkit, source: Path, output: Path, extra: tuple[str, ...] = ()) -> list[str]:
     """The nvcc call of one translation unit, for all architectures that the compiler knows."""
-    from torch.utils.cpp_extension import include_paths
-
     numbers = toolkit.architectures()
     targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in numbers]
     targets.append(f"-gencode=arch=compute_{numbers[-1]},code=compute_{numbers[-1]}")
@@ -103,18 +101,19 @@ def compile_command(toolkit: Toolkit, source: Path, output: Path, extra: tuple[s
         str(toolkit.nvcc), "-std=c++20", "-O3", *targets, "--expt-relaxed-constexpr", "-Xcompiler=-fPIC",
         "-Xcompiler=-fvisibility=hidden", "-Xfatbin=-compress-all",
         f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}", f"-I{CSRC}",
-        f"-isystem={toolkit.home / 'include'}", *(f"-isystem={path}" for path in include_paths()),
+        f"-isystem={toolkit.home / 'include'}", *(f"-isystem={path}" for path in torch_include_paths()),
         *extra, "-c", str(source), "-o", str(output),
     ]  # fmt: skip
 
 
 def link_command(toolkit: Toolkit, objects: list[Path], output: Path) -> list[str]:
     """Objects to the shared library; of torch it needs libtorch_cpu alone, which every build of torch has loaded."""
-    from torch.utils.cpp_extension import library_paths
-
-    search = [f"-L{path}" for path in library_paths()]
-    return [str(toolkit.nvcc), "-shared", "-cudart=static", *map(str, objects), *search, "-ltorch_cpu", "-ldl",
-            "-o", str(output)]  # fmt: skip
+    torch = torch_directory()
+    assert torch is not None
+    return [
+        str(toolkit.nvcc), "-shared", "-cudart=static", *map(str, objects), f"-L{torch / 'lib'}", "-ltorch_cpu", "-ldl",
+        "-o", str(output),
+    ]  # fmt: skip
 
 
 def _run(command: list[str]) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -14,7 +15,7 @@ from cuda.kernels import Kernels, emulated_kernels, gpu_kernels, why_no_emulatio
 REASONS = {"emulated": why_no_emulation, "gpu": why_no_gpu}
 
 
-@pytest.fixture(scope="session", params=["emulated", "gpu"])
+@pytest.fixture(scope="session", params=["emulated"] + ["gpu"] * torch.cuda.is_available())
 def kernels(request: pytest.FixtureRequest) -> Kernels:
     if reason := REASONS[request.param]():
         pytest.skip(reason)

@@ -19,12 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torch.utils.cpp_extension import include_paths, library_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from build_support import TORCH_TARGET_VERSION  # noqa: E402
+from build_support import TORCH_TARGET_VERSION, torch_directory, torch_include_paths  # noqa: E402
 
 CSRC = ROOT / "csrc"
 EMULATOR = ROOT / "tests" / "simt"
@@ -54,7 +53,7 @@ def _fingerprint(flags: Sequence[str]) -> str:
 
 def compile_command(source: Path, output: Path, flags: Sequence[str] = (), csrc: Path = CSRC) -> list[str]:
     """One translation unit of CUDA source, compiled as C++ against the emulator."""
-    includes = [f"-I{csrc}", f"-I{EMULATOR}", *(f"-isystem{path}" for path in include_paths())]
+    includes = [f"-I{csrc}", f"-I{EMULATOR}", *(f"-isystem{path}" for path in torch_include_paths())]
     return [
         compiler() or "g++", "-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall",
         "-Wno-unknown-pragmas", "-DDGF_SIMT", f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}", *includes, *flags,
@@ -79,10 +78,9 @@ def build_library(flags: Sequence[str] = ()) -> Path:
     objects = [folder / f"{source.parent.name}_{source.stem}.o" for source in sources()]
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         list(pool.map(run, [compile_command(s, o, flags) for s, o in zip(sources(), objects, strict=True)]))
-    search = [f"-L{path}" for path in library_paths()]
     partial = library.with_suffix(f".{os.getpid()}")
-    run([compiler() or "g++", "-shared", *map(str, objects), *flags, *search, "-ltorch", "-ltorch_cpu", "-lc10",
-         "-o", str(partial)])  # fmt: skip
+    libraries = [f"-L{torch_directory()}/lib", "-ltorch_cpu"]
+    run([compiler() or "g++", "-shared", *map(str, objects), *flags, *libraries, "-o", str(partial)])
     partial.replace(library)
     return library
 
