@@ -38,21 +38,12 @@ def backward(outputs: tuple[Tensor, ...], work: Work) -> tuple[Tensor, ...]:
     return torch.autograd.grad(outputs, work.trained, work.grad_outputs)
 
 
-def synchronize(device: str) -> None:
-    """Wait for a GPU; the CPU has nothing to wait for."""
-    if device != "cpu":
-        torch.cuda.synchronize(device)
-
-
-def timed_step(function: Callable[..., Any], work: Work, device: str = "cpu") -> tuple[float, float]:
+def timed_step(function: Callable[..., Any], work: Work) -> tuple[float, float]:
     """Seconds of the forward and of the backward; giving the memory back belongs to the backward."""
-    synchronize(device)
     start = time.perf_counter()
     outputs = forward(function, work)
-    synchronize(device)
     middle = time.perf_counter()
     gradients = backward(outputs, work)
-    synchronize(device)
     del outputs, gradients
     return middle - start, time.perf_counter() - middle
 

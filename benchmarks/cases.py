@@ -68,9 +68,9 @@ class Case:
         shape = "x".join(map(str, self.shape))
         return f"{self.op}-{self.variant}-{shape}".replace("--", "-").replace(" ", "_")
 
-    def setup(self, device: str = "cpu") -> Work:
+    def setup(self) -> Work:
         """Inputs and functions, the same for every candidate: float32 from a fixed seed."""
-        return import_module(f"benchmarks.{self.op}.setup").setup(self, device)
+        return import_module(f"benchmarks.{self.op}.setup").setup(self)
 
 
 def cases(op: str) -> tuple[Case, ...]:
@@ -79,17 +79,16 @@ def cases(op: str) -> tuple[Case, ...]:
 
 
 class Draw:
-    """Float32 tensors from a fixed seed, on a device."""
+    """Float32 tensors from a fixed seed."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self) -> None:
         self._generator = torch.Generator().manual_seed(0)
-        self._device = device
 
     def normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self._generator).to(self._device)
+        return torch.randn(shape, generator=self._generator)
 
     def unit(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self._generator).to(self._device)
+        return torch.rand(shape, generator=self._generator)
 
     def trained(self, *shape: int) -> Tensor:
         return self.normal(*shape).requires_grad_()

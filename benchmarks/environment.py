@@ -32,22 +32,19 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def environment(threads: int, device: str) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """Names and values, in the order to print."""
-    facts = {
+    return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": _processor(),
         "threads": str(threads),
         "load before (1 min)": f"{os.getloadavg()[0]:.2f}",
         "instruction set of deepgen_fast": str(native.cpu_instruction_set()),
         "instruction set of torch": torch.backends.cpu.get_cpu_capability(),
-        "backend": backends.choose("auto", torch.device(device)),
+        "backend": backends.choose("auto", torch.device("cpu")),
         "deepgen_fast": deepgen_fast.__version__,
         "torch": torch.__version__,
         "pythae": _version("pythae"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    if device != "cpu":
-        facts["device"] = torch.cuda.get_device_name(device)
-    return facts

@@ -32,25 +32,24 @@ class Settings:
     """How to measure: turns of each candidate and seconds a turn."""
 
     threads: int = 2
-    device: str = "cpu"
     turns: int = 15
     seconds: float = 0.15
 
     @classmethod
-    def quick(cls, threads: int, device: str) -> Settings:
+    def quick(cls, threads: int) -> Settings:
         """Enough to see that everything runs, not to believe a figure."""
-        return cls(threads, device, turns=2, seconds=0.02)
+        return cls(threads, turns=2, seconds=0.02)
 
 
 def _turn(function: Any, work: Any, settings: Settings) -> list[tuple[float, float]]:
     settled = time.perf_counter() + _SETTLE
-    timed_step(function, work, settings.device)
+    timed_step(function, work)
     while time.perf_counter() < settled:
-        timed_step(function, work, settings.device)
+        timed_step(function, work)
     steps: list[tuple[float, float]] = []
     end = time.perf_counter() + settings.seconds
     while time.perf_counter() < end or len(steps) < 3:
-        steps.append(timed_step(function, work, settings.device))
+        steps.append(timed_step(function, work))
     return steps
 
 
@@ -67,21 +66,21 @@ def _serve(connection: Connection, case: Case, candidate: str, settings: Setting
     """A candidate's process: says it is ready, gives a turn's steps a request, at last its peak memory."""
     try:
         torch.set_num_threads(settings.threads)
-        work = case.setup(settings.device)
+        work = case.setup()
         if candidate == "deepgen_fast":
             check(work)
         function = build(work, candidate)
         for _ in range(5):
-            timed_step(function, work, settings.device)
+            timed_step(function, work)
         connection.send({"ready": True})
         while connection.recv():
             connection.send({"steps": _turn(function, work, settings)})
         call = {}
         if candidate == "deepgen_fast":
-            smallest = replace(case, shape=_SMALLEST).setup(settings.device)
+            smallest = replace(case, shape=_SMALLEST).setup()
             steps = _turn(build(smallest, candidate), smallest, settings)
             call = {phase: spread.median for phase, spread in _phases(steps).items()}
-        connection.send({"peak_bytes": peak_bytes(function, work, settings.device), "call": call})
+        connection.send({"peak_bytes": peak_bytes(function, work), "call": call})
     except EOFError:  # refused
         return
     except WrongResultError as error:
@@ -153,7 +152,7 @@ def measure(case: Case, settings: Settings) -> OpResult:
     for candidate in candidates.values():
         call |= candidate.finish()
     with ProcessPoolExecutor(1, mp_context=_SPAWN) as pool:
-        limits = pool.submit(floors, case, settings.device, settings.threads).result()
+        limits = pool.submit(floors, case, settings.threads).result()
     for phase, seconds in call.items():
         limits[phase]["call"] = seconds
     return OpResult(

@@ -12,13 +12,8 @@ from benchmarks.candidates import backward, forward
 from benchmarks.cases import Work
 
 
-def peak_bytes(function: Callable[..., Any], work: Work, device: str = "cpu") -> int:
+def peak_bytes(function: Callable[..., Any], work: Work) -> int:
     """Most bytes that torch's allocator had handed out during forward and backward."""
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        backward(forward(function, work), work)
-        return torch.cuda.max_memory_allocated(device) - before
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         backward(forward(function, work), work)
     events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +28,6 @@ _BUSY = 0.5  # load of the last minute above which figures are not to be trusted
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda: operators only")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="keep the other sections")
     parser.add_argument("--quick", action="store_true", help="smallest budgets: shows that it runs, not how fast")
     parser.add_argument("--render", action="store_true", help="write the tables again without measuring")
@@ -37,7 +37,7 @@ def _options() -> argparse.Namespace:
 
 def _measure(report: Report, options: argparse.Namespace, console: Console) -> None:
     quick, threads = options.quick, options.threads
-    settings = Settings.quick(threads, options.device) if quick else Settings(threads, options.device)
+    settings = Settings.quick(threads) if quick else Settings(threads)
     for op in (op for op in OPS if op in options.only):
         report.ops = [result for result in report.ops if result.op != op]
         for case in cases(op)[:1] if quick else cases(op):
@@ -47,7 +47,7 @@ def _measure(report: Report, options: argparse.Namespace, console: Console) -> N
             speedup = result.speedup()
             console.print(f"{case.name}: " + (f"x{speedup:.2f} " if speedup else "") + "; ".join(errors))
     report.ops.sort(key=lambda result: OPS.index(result.op))
-    if "epochs" in options.only and options.device == "cpu":
+    if "epochs" in options.only:
         rounds, epochs = (1, 2) if quick else (5, 20)
         report.epochs = [
             result
@@ -58,18 +58,19 @@ def _measure(report: Report, options: argparse.Namespace, console: Console) -> N
         ]
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             report.epoch_floors = pool.submit(epoch_floors, threads).result()
-    if "parity" in options.only and options.device == "cpu":
+    if "parity" in options.only:
         report.parity_epochs = 2 if quick else 15
         report.parity = compare_elbos(epochs=report.parity_epochs, threads=threads, log=console.print)
 
 
 def main() -> int:
     options, console = _options(), Console(soft_wrap=True, highlight=False)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, in the processes to come, stays silent
     options.output.mkdir(parents=True, exist_ok=True)
     report = Report.read(options.output / "results.json")
     started = time.monotonic()
     if not options.render:
-        report.environment = environment(options.threads, options.device)
+        report.environment = environment(options.threads)
         if float(report.environment["load before (1 min)"]) > _BUSY:
             console.print("Other work is running on this machine: figures will be off.")
         try:

@@ -27,6 +27,8 @@ What binds is the largest of the three. The floors are estimates: a figure below
 
 def seconds(value: float) -> str:
     """Three digits in a fitting unit."""
+    if value == 0:
+        return "0"
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
         if value * factor >= 1 or unit == "µs":
             break
@@ -99,7 +101,7 @@ def memory_table(results: Sequence[OpResult]) -> Table:
 
 def epoch_table(results: Sequence[EpochResult]) -> Table:
     """A row a way to train: its epoch, and VAETrainer's speed-up over it."""
-    table = _table("candidate", "precision", "epoch", "epoch / VAETrainer", "epoch / VAETrainer, bf16", "peak memory")
+    table = _table("candidate", "precision", "epoch", "epoch / VAETrainer", "epoch / VAETrainer, bf16", "memory added")
     medians = {r.candidate: r.seconds.median for r in results if r.seconds}
     for result in results:
         ratios = [

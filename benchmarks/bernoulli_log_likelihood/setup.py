@@ -20,13 +20,13 @@ def eager(logits: Tensor, target: Tensor) -> Tensor:
     return -F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
 
 
-def setup(case: Case, device: str) -> Work:
-    draw = Draw(device)
+def setup(case: Case) -> Work:
+    draw = Draw()
     rows, columns = case.shape
     n = rows * columns
     return Work(
         inputs=(draw.trained(rows, columns), draw.unit(rows, columns)),
-        grad_outputs=(torch.full((rows,), -1 / rows, device=device),),
+        grad_outputs=(torch.full((rows,), -1 / rows),),
         eager=eager,
         fused=dgf.bernoulli_log_likelihood,
         costs=with_both(

@@ -33,11 +33,11 @@ def fused(mean: Tensor, target: Tensor, logvar: Tensor, *, backend: str = "auto"
     return dgf.gaussian_log_likelihood(mean, target, logvar=logvar, backend=backend)
 
 
-def setup(case: Case, device: str) -> Work:
-    draw = Draw(device)
+def setup(case: Case) -> Work:
+    draw = Draw()
     rows, columns = case.shape
     n = rows * columns
-    grad = torch.full((rows,), -1 / rows, device=device)
+    grad = torch.full((rows,), -1 / rows)
     mean, target = draw.trained(rows, columns), draw.unit(rows, columns)
     if case.variant == UNIT:
         costs = with_both(Cost(8 * n, (4 * rows,), 4 * n), Cost(8 * n + 4 * rows, (4 * n,), 3 * n))

@@ -34,8 +34,8 @@ def eager_gaussian(output: Tensor, target: Tensor, mean: Tensor, logvar: Tensor)
     return (reconstruction + _kl_sum(mean, logvar)) / output.shape[0] + 0.5 * output.shape[1] * _LOG_TWO_PI
 
 
-def setup(case: Case, device: str) -> Work:
-    draw = Draw(device)
+def setup(case: Case) -> Work:
+    draw = Draw()
     rows, columns = case.shape
     n, m = rows * columns, rows * _LATENTS
     likelihood = case.variant

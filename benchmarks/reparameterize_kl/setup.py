@@ -21,13 +21,13 @@ def eager(mean: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
     return z, -0.5 * torch.sum(1 + logvar - mean.pow(2) - logvar.exp(), dim=1)
 
 
-def setup(case: Case, device: str) -> Work:
-    draw = Draw(device)
+def setup(case: Case) -> Work:
+    draw = Draw()
     rows, columns = case.shape
     n, instructions = rows * columns, NOISE + 2 * EXP + 10
     return Work(
         inputs=(draw.trained(rows, columns), draw.trained(rows, columns)),
-        grad_outputs=(draw.normal(rows, columns), torch.full((rows,), 1 / rows, device=device)),
+        grad_outputs=(draw.normal(rows, columns), torch.full((rows,), 1 / rows)),
         eager=eager,
         fused=dgf.reparameterize_kl,
         costs=with_both(

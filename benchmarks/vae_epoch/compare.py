@@ -31,7 +31,7 @@ def compare_epochs(
             log(f"epoch, turn {turn + 1}/{rounds}: {name} {done[-1].seconds:.3f} s")
     for name, done in outcomes.items():
         results[name].seconds = Spread.of([outcome.seconds for outcome in done])
-        results[name].peak_bytes = max(outcome.peak_bytes for outcome in done)
+        results[name].peak_bytes = max((outcome.peak_bytes for outcome in done if outcome.peak_bytes), default=None)
     return list(results.values())
 
 

@@ -5,21 +5,41 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds an epoch (all but the first, to the end of training), peak resident bytes, test ELBO in nats."""
+    """Seconds an epoch (all but the first, to the end of training), test ELBO in nats, and the bytes of memory that
+    training added to the process at its peak, imports included; None where the system does not say.
+    """
 
     seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     elbo: float
+
+
+def _resident(field: str) -> int | None:
+    """Bytes of VmRSS (now) or VmHWM (at the peak), Linux."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
+
+
+def _forget_peak() -> int | None:
+    """Begin VmHWM anew; returns the bytes resident now, None where that cannot be done."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _resident("VmRSS")
 
 
 def run_here(name: str, *, epochs: int, threads: int, validation: bool, seed: int) -> Outcome:
@@ -30,10 +50,12 @@ def run_here(name: str, *, epochs: int, threads: int, validation: bool, seed: in
     torch.set_num_threads(threads)
     data = load(validation)
     candidate = CANDIDATES[name]
+    before = _forget_peak()
     trained = candidate.train(data, epochs, seed, **candidate.options)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = _resident("VmHWM")
+    added = None if before is None or peak is None else peak - before
     elbo = evaluate_elbo(trained.model, data.test, num_samples=16).elbo
-    return Outcome((trained.ended - trained.epoch_starts[1]) / (epochs - 1), peak, elbo)
+    return Outcome((trained.ended - trained.epoch_starts[1]) / (epochs - 1), added, elbo)
 
 
 def run(name: str, *, epochs: int, threads: int, validation: bool, seed: int = 0) -> Outcome:
