@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -67,8 +68,6 @@ def _serve(connection: Connection, case: Case, candidate: str, settings: Setting
     try:
         torch.set_num_threads(settings.threads)
         work = case.setup()
-        if candidate == "deepgen_fast":
-            check(work)
         function = build(work, candidate)
         for _ in range(5):
             timed_step(function, work)
@@ -81,10 +80,6 @@ def _serve(connection: Connection, case: Case, candidate: str, settings: Setting
             steps = _turn(build(smallest, candidate), smallest, settings)
             call = {phase: spread.median for phase, spread in _phases(steps).items()}
         connection.send({"peak_bytes": peak_bytes(function, work), "call": call})
-    except EOFError:  # refused
-        return
-    except WrongResultError as error:
-        connection.send({"error": f"not timed, wrong result: {error}"})
     except Exception as error:
         summary = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
         connection.send({"error": f"failed: {summary[:200]}"})
@@ -117,11 +112,6 @@ class _Candidate:
             self._connection.send(True)
             self.steps += self.receive().get("steps", [])
 
-    def refuse(self, reason: str) -> None:
-        """End the process without a timing."""
-        self.result.error = self.result.error or reason
-        self._connection.close()
-
     def finish(self) -> dict[str, float]:
         """Ask for the peak memory and let the process end; returns what a call alone costs, by phase."""
         call: dict[str, float] = {}
@@ -134,32 +124,40 @@ class _Candidate:
         return call
 
 
+def _refusal(case: Case) -> str | None:
+    """Why the operator is not timed, or None."""
+    try:
+        check(case.setup())
+    except WrongResultError as error:
+        return f"not timed, wrong result: {error}"
+    return None
+
+
+def _apart(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call in a fresh process: what it allocates must not smooth a candidate's way."""
+    with ProcessPoolExecutor(1, mp_context=_SPAWN) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 def measure(case: Case, settings: Settings) -> OpResult:
     """Time every candidate of a case, in turns, with the floors beside them."""
+    facts: dict[str, Any] = {"op": case.op, "variant": case.variant, "shape": case.shape, "target": case.target}
+    refusal = _apart(_refusal, case)
+    if refusal is not None:
+        results = {name: CandidateResult(error="not timed: nothing to compare with") for name in CANDIDATES}
+        return OpResult(**facts, candidates=results | {"deepgen_fast": CandidateResult(error=refusal)})
     candidates = {name: _Candidate(case, name, settings) for name in CANDIDATES}
     for candidate in candidates.values():
         candidate.receive()
     order = list(candidates.values())
-    if candidates["deepgen_fast"].result.error is None:
-        for _ in range(settings.turns):
-            for candidate in order:
-                candidate.take_turn()
-            order.append(order.pop(0))  # so that none always follows the same one
-    else:  # an operator that fails its check is not timed, and then there is nothing to compare
+    for _ in range(settings.turns):
         for candidate in order:
-            candidate.refuse("not timed: nothing to compare with")
+            candidate.take_turn()
+        order.append(order.pop(0))  # so that none always follows the same one
     call: dict[str, float] = {}
     for candidate in candidates.values():
         call |= candidate.finish()
-    with ProcessPoolExecutor(1, mp_context=_SPAWN) as pool:
-        limits = pool.submit(floors, case, settings.threads).result()
+    limits = _apart(floors, case, settings.threads)
     for phase, seconds in call.items():
         limits[phase]["call"] = seconds
-    return OpResult(
-        op=case.op,
-        variant=case.variant,
-        shape=case.shape,
-        target=case.target,
-        candidates={name: candidate.result for name, candidate in candidates.items()},
-        floors=limits,
-    )
+    return OpResult(**facts, candidates={name: each.result for name, each in candidates.items()}, floors=limits)
