@@ -122,6 +122,13 @@ def _run(command: list[str]) -> None:
         raise RuntimeError(f"{' '.join(command)}\n{result.stdout}{result.stderr}")
 
 
+def is_current(library: Path) -> bool:
+    """Whether a built library is newer than everything it is built from."""
+    inputs = [path for path in CSRC.rglob("*") if path.suffix in {".cu", ".cuh", ".h"}]
+    newest = max(path.stat().st_mtime for path in [*inputs, Path(__file__)])
+    return library.exists() and library.stat().st_mtime > newest
+
+
 def build(output: Path = LIBRARY, temporary: Path = ROOT / "build" / "cuda") -> str:
     """Build the library if its sources changed; never raises.
 
@@ -132,8 +139,7 @@ def build(output: Path = LIBRARY, temporary: Path = ROOT / "build" / "cuda") -> 
         return f"CUDA operators not built: {reason}."
     toolkit = find_toolkit()
     assert isinstance(toolkit, Toolkit)
-    inputs = [path for path in CSRC.rglob("*") if path.suffix in {".cu", ".cuh", ".h"}]
-    if output.exists() and output.stat().st_mtime > max(path.stat().st_mtime for path in [*inputs, Path(__file__)]):
+    if is_current(output):
         return f"CUDA operators up to date in {output.name}."
     temporary.mkdir(parents=True, exist_ok=True)
     objects = [temporary / f"{source.parent.name}_{source.stem}.o" for source in sources()]

@@ -25,7 +25,8 @@ sys.path.insert(0, str(ROOT))
 from build_support import cuda  # noqa: E402
 
 BUDGET = Path(__file__).with_name("budget.json")
-LIBRARY = ROOT / "build" / "cuda" / "_C_cuda.so"
+# The library in place if there is one; else one that is built to be looked at, and never loaded.
+LIBRARY = cuda.LIBRARY if cuda.is_current(cuda.LIBRARY) else ROOT / "build" / "cuda" / "_C_cuda.so"
 # Noise reads a seed alone, free bits a vector that it overwrites; sums go out one a row.
 _NARROW_LOADS, _NARROW_STORES = ("NoiseBody", "FreeBitsBody"), ("SumBody",)
 _RESOURCES = re.compile(r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
