@@ -1,4 +1,4 @@
-"""The rule of accuracy: truth is the float64 reference; a kernel errs at most as eager does, plus one ulp."""
+"""The rule of accuracy: truth is the float64 reference; a kernel errs at most as eager does, plus two ulp."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def assert_as_accurate_as_eager(kernel: Operation, reference: Operation, argumen
         # Cancellation leaves an element smaller than its terms, so errors compare with the largest of the
         # tensor.
         largest = true.abs().max()
-        units = 8.0 if found[index].dtype == torch.float64 else 1.0  # float64 has no wider truth than eager
+        # Backends agree within two units; float64 has no wider truth than eager, so its own error counts too.
+        units = 8.0 if found[index].dtype == torch.float64 else 2.0
         allowed = (theirs - true).abs().max() + units * ulp(largest, found[index].dtype)
         error = (ours - true).abs()
         worst = int((error - allowed).argmax())
