@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 import torch
 
 from deepgen_fast import native
+from deepgen_fast.tracing import constant_while_tracing
 
 BACKENDS = ("auto", "reference", "cpu", "cuda", "triton")
 
@@ -67,7 +68,7 @@ def choose(backend: str, device: torch.device) -> str:
     return _resolve(backend, device_type)
 
 
-@torch.compiler.assume_constant_result  # a graph depends on the choice, not on how it is made
+@constant_while_tracing  # a graph depends on the choice, not on how it is made
 def _resolve(backend: str, device_type: str) -> str:
     return _choose(backend, device_type)
 

@@ -13,6 +13,8 @@ DGF_HOST_DEVICE void multiply_high_low(uint32_t multiplier, uint32_t word, uint3
   low = static_cast<uint32_t>(product);
 }
 
+DGF_HOST_DEVICE uint32_t xor3(uint32_t a, uint32_t b, uint32_t c) { return a ^ b ^ c; }
+
 // Four words of U (uint32_t, or a vector of them), in place.
 template <class U>
 DGF_HOST_DEVICE void philox4x32(uint64_t seed, U& word0, U& word1, U& word2, U& word3) {
@@ -26,9 +28,9 @@ DGF_HOST_DEVICE void philox4x32(uint64_t seed, U& word0, U& word1, U& word2, U& 
     U high0, low0, high1, low1;
     multiply_high_low(0xD2511F53u, word0, high0, low0);
     multiply_high_low(0xCD9E8D57u, word2, high1, low1);
-    word0 = high1 ^ word1 ^ key0;
+    word0 = xor3(high1, word1, key0);
     word1 = low1;
-    word2 = high0 ^ word3 ^ key1;
+    word2 = xor3(high0, word3, key1);
     word3 = low0;
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
@@ -40,7 +42,7 @@ template <class V, class U>
 DGF_HOST_DEVICE void box_muller(U radius_word, U angle_word, V& first, V& second) {
   const V radius_uniform = fma(to_float(radius_word), V(0x1p-32f), V(0x1p-33f));
   const V angle_uniform = fma(to_float(angle_word), V(0x1p-32f), V(0x1p-33f));
-  const V radius = square_root(log(radius_uniform) * V(-2.0f));
+  const V radius = square_root(log_normal(radius_uniform) * V(-2.0f));
   V sine, cosine;
   sincos_turn(angle_uniform, sine, cosine);
   first = radius * cosine;

@@ -19,6 +19,9 @@ DGF_HOST_DEVICE double exp(double x) { return ::exp(x); }
 DGF_HOST_DEVICE float log(float x) { return ::logf(x); }
 DGF_HOST_DEVICE double log(double x) { return ::log(x); }
 
+// log of a positive normal number.
+DGF_HOST_DEVICE float log_normal(float x) { return ::logf(x); }
+
 // log(1 + x) for x in [0, 1].
 DGF_HOST_DEVICE float log1p_unit(float x) { return ::log1pf(x); }
 DGF_HOST_DEVICE double log1p_unit(double x) { return ::log1p(x); }
@@ -40,6 +43,10 @@ DGF_HOST_DEVICE float negative_part(float x) { return x > 0.0f ? 0.0f : x; }
 DGF_HOST_DEVICE double negative_part(double x) { return x > 0.0 ? 0.0 : x; }
 DGF_HOST_DEVICE float positive_part(float x) { return x < 0.0f ? 0.0f : x; }
 DGF_HOST_DEVICE double positive_part(double x) { return x < 0.0 ? 0.0 : x; }
+
+// The largest finite number in place of infinity; NaN stays NaN.
+DGF_HOST_DEVICE float below_infinity(float x) { return x > 3.402823466e38f ? 3.402823466e38f : x; }
+DGF_HOST_DEVICE double below_infinity(double x) { return x > 1.7976931348623157e308 ? 1.7976931348623157e308 : x; }
 
 // exp kept between the smallest normal and the largest finite number, so that 0 * exp_finite(x) is never NaN.
 DGF_HOST_DEVICE float exp_finite(float x) {

@@ -38,6 +38,7 @@ DGF_LANEWISE(Doubles, log1p_unit(const Doubles& x), dgf::log1p_unit(x.lane[i]))
 DGF_LANEWISE(Doubles, absolute(const Doubles& x), dgf::absolute(x.lane[i]))
 DGF_LANEWISE(Doubles, negative_part(const Doubles& x), dgf::negative_part(x.lane[i]))
 DGF_LANEWISE(Doubles, positive_part(const Doubles& x), dgf::positive_part(x.lane[i]))
+DGF_LANEWISE(Doubles, below_infinity(const Doubles& x), dgf::below_infinity(x.lane[i]))
 #undef DGF_LANEWISE
 
 // The vector that elements of type T are computed in.
@@ -54,8 +55,7 @@ using Wide = typename WideOf<T>::type;
 
 // ---- whole vectors and tails -------------------------------------------------------------------------------------
 
-// How many of the 16 columns exist. Only a row's last vector has fewer, so the branch on it is free, and a kernel's
-// body is compiled once, not once for whole vectors and once for tails.
+// How many of the 16 columns exist: all of them, as a constant, in a row's loop; fewer only in its last vector.
 struct Extent {
   int count;
   __attribute__((always_inline)) bool full() const { return __builtin_expect(count == kLanes, 1); }
@@ -87,9 +87,9 @@ DGF_INLINE Words widen(const uint8_t* from) {
 #if DGF_VECTOR_BYTES == 64
   r.part[0] = (NativeWord)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)from));
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART r.part[p] = (NativeWord)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)(from + p * kPartLanes)));
+  DGF_EACH_PART(r.part[p] = (NativeWord)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)(from + p * kPartLanes))))
 #else
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = from[p * kPartLanes + lane];
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = from[p * kPartLanes + lane])
 #endif
   return r;
 }
@@ -98,9 +98,9 @@ DGF_INLINE Words widen(const uint16_t* from) {
 #if DGF_VECTOR_BYTES == 64
   r.part[0] = (NativeWord)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)from));
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART r.part[p] = (NativeWord)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)(from + p * kPartLanes)));
+  DGF_EACH_PART(r.part[p] = (NativeWord)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)(from + p * kPartLanes))))
 #else
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = from[p * kPartLanes + lane];
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = from[p * kPartLanes + lane])
 #endif
   return r;
 }
@@ -113,11 +113,16 @@ DGF_INLINE void store_narrow(const Words& x, uint16_t* to) {
   const __m256i packed = _mm256_packus_epi32((__m256i)x.part[0], (__m256i)x.part[1]);
   _mm256_storeu_si256((__m256i*)to, _mm256_permute4x64_epi64(packed, 0xD8));
 #else
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) to[p * kPartLanes + lane] = (uint16_t)x.part[p][lane];
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) to[p * kPartLanes + lane] = (uint16_t)x.part[p][lane])
 #endif
 }
 
-DGF_INLINE void load_vector(const float* from, Floats& x) { memcpy(&x, from, sizeof x); }
+// Part by part: as one memcpy of the struct it goes through 16-byte pieces on the stack.
+typedef float UnalignedFloat __attribute__((vector_size(DGF_VECTOR_BYTES), aligned(4), may_alias));
+
+DGF_INLINE void load_vector(const float* from, Floats& x) {
+  DGF_EACH_PART(x.part[p] = *(const UnalignedFloat*)(from + p * kPartLanes))
+}
 
 DGF_INLINE void load_vector(const BFloat16* from, Floats& x) {
   x = from_bits(shift_left(widen((const uint16_t*)from), 16));
@@ -127,11 +132,11 @@ DGF_INLINE void load_vector(const Half* from, Floats& x) {
 #if DGF_VECTOR_BYTES == 64
   x.part[0] = (NativeFloat)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)from));
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART x.part[p] = (NativeFloat)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(from + p * kPartLanes)));
+  DGF_EACH_PART(x.part[p] = (NativeFloat)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(from + p * kPartLanes))))
 #else
   __fp16 raw[kLanes];
   memcpy(raw, from, sizeof raw);
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) x.part[p][lane] = raw[p * kPartLanes + lane];
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) x.part[p][lane] = raw[p * kPartLanes + lane])
 #endif
 }
 
@@ -202,7 +207,9 @@ DGF_INLINE V apply_mask(const V& x, const uint8_t* mask, Extent extent) {
 
 // ---- stores ------------------------------------------------------------------------------------------------------
 
-DGF_INLINE void store_vector(const Floats& x, float* to) { memcpy(to, &x, sizeof x); }
+DGF_INLINE void store_vector(const Floats& x, float* to) {
+  DGF_EACH_PART(*(UnalignedFloat*)(to + p * kPartLanes) = x.part[p])
+}
 
 DGF_INLINE void store_vector(const Floats& x, BFloat16* to) {
   const Words raw = bits(x);
@@ -216,10 +223,10 @@ DGF_INLINE void store_vector(const Floats& x, Half* to) {
 #if DGF_VECTOR_BYTES == 64
   _mm256_storeu_si256((__m256i*)to, _mm512_cvtps_ph((__m512)x.part[0], 0));
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART _mm_storeu_si128((__m128i*)(to + p * kPartLanes), _mm256_cvtps_ph((__m256)x.part[p], 0));
+  DGF_EACH_PART(_mm_storeu_si128((__m128i*)(to + p * kPartLanes), _mm256_cvtps_ph((__m256)x.part[p], 0)))
 #else
   __fp16 raw[kLanes];
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) raw[p * kPartLanes + lane] = (__fp16)x.part[p][lane];
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) raw[p * kPartLanes + lane] = (__fp16)x.part[p][lane])
   memcpy(to, raw, sizeof raw);
 #endif
 }
@@ -242,12 +249,12 @@ DGF_INLINE void store(const V& x, T* to, Extent extent) {
 
 // ---- walking and summing a row -----------------------------------------------------------------------------------
 
-DGF_INLINE Extent extent_at(int64_t at, int64_t end) { return {end - at < kLanes ? (int)(end - at) : kLanes}; }
-
 template <class F>
 DGF_INLINE void each_column(int64_t begin, int64_t end, F body) {
+  int64_t at = begin;
 #pragma GCC unroll 1
-  for (int64_t at = begin; at < end; at += kLanes) body(at, extent_at(at, end));
+  for (; at + kLanes <= end; at += kLanes) body(at, Extent{kLanes});
+  if (at < end) body(at, Extent{(int)(end - at)});
 }
 
 // Adds 16 lanes in a fixed tree.
@@ -259,7 +266,7 @@ DGF_OUT_OF_LINE double sum_lanes(double* lane) {
 
 DGF_OUT_OF_LINE void add_lanes(const Floats& x, double* total) {
   float lane[kLanes];
-  memcpy(lane, &x, sizeof lane);
+  DGF_EACH_PART(*(UnalignedFloat*)(lane + p * kPartLanes) = x.part[p])
   for (int i = 0; i < kLanes; ++i) total[i] += (double)lane[i];
 }
 DGF_OUT_OF_LINE void add_lanes(const Doubles& x, double* total) {
@@ -271,17 +278,19 @@ DGF_OUT_OF_LINE void add_lanes(const Doubles& x, double* total) {
 template <class V, class F>
 DGF_INLINE double sum_columns(int64_t begin, int64_t end, F body) {
   constexpr int64_t kBlock = 8 * kLanes;
+  const int64_t whole = begin + (end - begin) / kLanes * kLanes;
   double total[kLanes] = {};
 #pragma GCC unroll 1
-  for (int64_t block_begin = begin; block_begin < end; block_begin += kBlock) {
-    const int64_t block_end = block_begin + kBlock < end ? block_begin + kBlock : end;
+  for (int64_t block_begin = begin; block_begin < whole; block_begin += kBlock) {
+    const int64_t block_end = block_begin + kBlock < whole ? block_begin + kBlock : whole;
     V block(0.0f);
 #pragma GCC unroll 1
-    for (int64_t at = block_begin; at < block_end; at += kLanes) {
-      const Extent extent = extent_at(at, end);
-      block = block + keep(body(at, extent), extent);
-    }
+    for (int64_t at = block_begin; at < block_end; at += kLanes) block = block + body(at, Extent{kLanes});
     add_lanes(block, total);
+  }
+  if (whole < end) {
+    const Extent tail{(int)(end - whole)};
+    add_lanes(keep(body(whole, tail), tail), total);
   }
   return sum_lanes(total);
 }

@@ -13,7 +13,20 @@
 #endif
 
 #define DGF_INLINE static inline __attribute__((always_inline))
-#define DGF_EACH_PART _Pragma("GCC unroll 4") for (int p = 0; p < DGF_PARTS; ++p)
+// A statement for every part p. Written out, not looped: with constant indices the parts live in registers.
+#define DGF_PART(index, ...)    \
+  {                             \
+    constexpr int p = index;    \
+    __VA_ARGS__;                \
+  }
+#if DGF_PARTS == 1
+#define DGF_EACH_PART(...) DGF_PART(0, __VA_ARGS__)
+#elif DGF_PARTS == 2
+#define DGF_EACH_PART(...) DGF_PART(0, __VA_ARGS__) DGF_PART(1, __VA_ARGS__)
+#else
+#define DGF_EACH_PART(...) \
+  DGF_PART(0, __VA_ARGS__) DGF_PART(1, __VA_ARGS__) DGF_PART(2, __VA_ARGS__) DGF_PART(3, __VA_ARGS__)
+#endif
 
 typedef float NativeFloat __attribute__((vector_size(DGF_VECTOR_BYTES)));
 typedef int32_t NativeInt __attribute__((vector_size(DGF_VECTOR_BYTES)));
@@ -31,7 +44,7 @@ struct Words {
   NativeWord part[DGF_PARTS];
   Words() = default;
   __attribute__((always_inline)) explicit Words(uint32_t word) {
-    DGF_EACH_PART part[p] = NativeWord{} + word;
+    DGF_EACH_PART(part[p] = NativeWord{} + word)
   }
 };
 
@@ -39,7 +52,7 @@ struct Floats {
   NativeFloat part[DGF_PARTS];
   Floats() = default;
   __attribute__((always_inline)) explicit Floats(float value) {
-    DGF_EACH_PART part[p] = NativeFloat{} + value;
+    DGF_EACH_PART(part[p] = NativeFloat{} + value)
   }
   __attribute__((always_inline)) explicit Floats(double value) : Floats(static_cast<float>(value)) {}
   __attribute__((always_inline)) explicit Floats(int value) : Floats(static_cast<float>(value)) {}
@@ -48,7 +61,7 @@ struct Floats {
 #define DGF_BINARY(Type, op)                                          \
   DGF_INLINE Type operator op(const Type& a, const Type& b) {         \
     Type r;                                                           \
-    DGF_EACH_PART r.part[p] = a.part[p] op b.part[p];                 \
+    DGF_EACH_PART(r.part[p] = a.part[p] op b.part[p])                 \
     return r;                                                         \
   }
 DGF_BINARY(Floats, +)
@@ -63,10 +76,21 @@ DGF_BINARY(Words, ^)
 
 DGF_INLINE Words operator^(const Words& a, uint32_t b) { return a ^ Words(b); }
 
+DGF_INLINE Words xor3(const Words& a, const Words& b, uint32_t c) {
+#if DGF_VECTOR_BYTES == 64
+  Words r;
+  r.part[0] = (NativeWord)_mm512_ternarylogic_epi32((__m512i)a.part[0], (__m512i)b.part[0],
+                                                    _mm512_set1_epi32((int)c), 0x96);
+  return r;
+#else
+  return a ^ b ^ c;
+#endif
+}
+
 #define DGF_COMPARE(Type, op)                                         \
   DGF_INLINE Mask operator op(const Type& a, const Type& b) {         \
     Mask r;                                                           \
-    DGF_EACH_PART r.part[p] = a.part[p] op b.part[p];                 \
+    DGF_EACH_PART(r.part[p] = a.part[p] op b.part[p])                 \
     return r;                                                         \
   }
 DGF_COMPARE(Floats, <)
@@ -78,51 +102,51 @@ DGF_COMPARE(Words, >=)
 
 DGF_INLINE Mask both(const Mask& a, const Mask& b) {
   Mask r;
-  DGF_EACH_PART r.part[p] = a.part[p] & b.part[p];
+  DGF_EACH_PART(r.part[p] = a.part[p] & b.part[p])
   return r;
 }
 
 template <class T>
 DGF_INLINE T select(const Mask& mask, const T& yes, const T& no) {
   T r;
-  DGF_EACH_PART r.part[p] = mask.part[p] ? yes.part[p] : no.part[p];
+  DGF_EACH_PART(r.part[p] = mask.part[p] ? yes.part[p] : no.part[p])
   return r;
 }
 
 DGF_INLINE Words bits(const Floats& x) {
   Words r;
-  DGF_EACH_PART r.part[p] = (NativeWord)x.part[p];
+  DGF_EACH_PART(r.part[p] = (NativeWord)x.part[p])
   return r;
 }
 
 DGF_INLINE Floats from_bits(const Words& x) {
   Floats r;
-  DGF_EACH_PART r.part[p] = (NativeFloat)x.part[p];
+  DGF_EACH_PART(r.part[p] = (NativeFloat)x.part[p])
   return r;
 }
 
 DGF_INLINE Words shift_left(const Words& x, int count) {
   Words r;
-  DGF_EACH_PART r.part[p] = x.part[p] << count;
+  DGF_EACH_PART(r.part[p] = x.part[p] << count)
   return r;
 }
 
 DGF_INLINE Words shift_right(const Words& x, int count) {
   Words r;
-  DGF_EACH_PART r.part[p] = x.part[p] >> count;
+  DGF_EACH_PART(r.part[p] = x.part[p] >> count)
   return r;
 }
 
 DGF_INLINE Words shift_right_signed(const Words& x, int count) {
   Words r;
-  DGF_EACH_PART r.part[p] = (NativeWord)((NativeInt)x.part[p] >> count);
+  DGF_EACH_PART(r.part[p] = (NativeWord)((NativeInt)x.part[p] >> count))
   return r;
 }
 
 // Signed 32-bit integers to float; exact below 2^24.
 DGF_INLINE Floats signed_to_float(const Words& x) {
   Floats r;
-  DGF_EACH_PART r.part[p] = __builtin_convertvector((NativeInt)x.part[p], NativeFloat);
+  DGF_EACH_PART(r.part[p] = __builtin_convertvector((NativeInt)x.part[p], NativeFloat))
   return r;
 }
 
@@ -134,10 +158,10 @@ DGF_INLINE Floats fma(const Floats& a, const Floats& b, const Floats& c) {
 #if DGF_VECTOR_BYTES == 64
   r.part[0] = (NativeFloat)_mm512_fmadd_ps((__m512)a.part[0], (__m512)b.part[0], (__m512)c.part[0]);
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART r.part[p] = (NativeFloat)_mm256_fmadd_ps((__m256)a.part[p], (__m256)b.part[p], (__m256)c.part[p]);
+  DGF_EACH_PART(r.part[p] = (NativeFloat)_mm256_fmadd_ps((__m256)a.part[p], (__m256)b.part[p], (__m256)c.part[p]))
 #else
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane)
-      r.part[p][lane] = __builtin_fmaf(a.part[p][lane], b.part[p][lane], c.part[p][lane]);
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane)
+      r.part[p][lane] = __builtin_fmaf(a.part[p][lane], b.part[p][lane], c.part[p][lane]))
 #endif
   return r;
 }
@@ -147,9 +171,9 @@ DGF_INLINE Floats square_root(const Floats& x) {
 #if DGF_VECTOR_BYTES == 64
   r.part[0] = (NativeFloat)_mm512_sqrt_ps((__m512)x.part[0]);
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART r.part[p] = (NativeFloat)_mm256_sqrt_ps((__m256)x.part[p]);
+  DGF_EACH_PART(r.part[p] = (NativeFloat)_mm256_sqrt_ps((__m256)x.part[p]))
 #else
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = __builtin_sqrtf(x.part[p][lane]);
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] = __builtin_sqrtf(x.part[p][lane]))
 #endif
   return r;
 }
@@ -163,28 +187,26 @@ DGF_INLINE void multiply_high_low(uint32_t multiplier, const Words& word, Words&
 #if DGF_VECTOR_BYTES == 64
   const __m512i m = _mm512_set1_epi32((int)multiplier), w = (__m512i)word.part[0];
   const __m512i even = _mm512_mul_epu32(w, m), odd = _mm512_mul_epu32(_mm512_srli_epi64(w, 32), m);
-  high.part[0] = (NativeWord)_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
-  low.part[0] = (NativeWord)_mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+  // One masked shuffle each: the high words of both products, and the low words.
+  high.part[0] = (NativeWord)_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+  low.part[0] = (NativeWord)_mm512_mask_shuffle_epi32(even, 0xAAAA, odd, _MM_PERM_CCAA);
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART {
-    const __m256i m = _mm256_set1_epi32((int)multiplier), w = (__m256i)word.part[p];
-    const __m256i even = _mm256_mul_epu32(w, m), odd = _mm256_mul_epu32(_mm256_srli_epi64(w, 32), m);
+  DGF_EACH_PART(
+    const __m256i m = _mm256_set1_epi32((int)multiplier); const __m256i w = (__m256i)word.part[p];
+    const __m256i even = _mm256_mul_epu32(w, m);
+    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(w, 32), m);
     high.part[p] = (NativeWord)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-    low.part[p] = (NativeWord)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
-  }
+    low.part[p] = (NativeWord)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);)
 #else
-  DGF_EACH_PART for (int lane = 0; lane < kPartLanes; ++lane) {
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) {
     const uint64_t product = (uint64_t)multiplier * word.part[p][lane];
     high.part[p][lane] = (uint32_t)(product >> 32);
     low.part[p][lane] = (uint32_t)product;
-  }
+  })
 #endif
 }
 
 // Transpose 4 x 4 floats inside each group of four lanes: on return v0 holds what lanes 0 of each group held, and so on.
-DGF_INLINE void transpose_quads(Floats& v0, Floats& v1, Floats& v2, Floats& v3) {
-  DGF_EACH_PART {
-    const NativeFloat a = v0.part[p], b = v1.part[p], c = v2.part[p], d = v3.part[p];
 #if DGF_VECTOR_BYTES == 64
 #define DGF_LOW_PAIRS 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
 #define DGF_HIGH_PAIRS 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
@@ -201,17 +223,18 @@ DGF_INLINE void transpose_quads(Floats& v0, Floats& v1, Floats& v2, Floats& v3) 
 #define DGF_LOW_HALVES 0, 1, 4, 5
 #define DGF_HIGH_HALVES 2, 3, 6, 7
 #endif
-    const NativeFloat ab_low = __builtin_shufflevector(a, b, DGF_LOW_PAIRS);
-    const NativeFloat ab_high = __builtin_shufflevector(a, b, DGF_HIGH_PAIRS);
-    const NativeFloat cd_low = __builtin_shufflevector(c, d, DGF_LOW_PAIRS);
-    const NativeFloat cd_high = __builtin_shufflevector(c, d, DGF_HIGH_PAIRS);
-    v0.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_LOW_HALVES);
-    v1.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_HIGH_HALVES);
-    v2.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_LOW_HALVES);
-    v3.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_HIGH_HALVES);
+DGF_INLINE void transpose_quads(Floats& v0, Floats& v1, Floats& v2, Floats& v3) {
+  DGF_EACH_PART(
+      const NativeFloat ab_low = __builtin_shufflevector(v0.part[p], v1.part[p], DGF_LOW_PAIRS);
+      const NativeFloat ab_high = __builtin_shufflevector(v0.part[p], v1.part[p], DGF_HIGH_PAIRS);
+      const NativeFloat cd_low = __builtin_shufflevector(v2.part[p], v3.part[p], DGF_LOW_PAIRS);
+      const NativeFloat cd_high = __builtin_shufflevector(v2.part[p], v3.part[p], DGF_HIGH_PAIRS);
+      v0.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_LOW_HALVES);
+      v1.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_HIGH_HALVES);
+      v2.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_LOW_HALVES);
+      v3.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_HIGH_HALVES))
+}
 #undef DGF_LOW_PAIRS
 #undef DGF_HIGH_PAIRS
 #undef DGF_LOW_HALVES
 #undef DGF_HIGH_HALVES
-  }
-}

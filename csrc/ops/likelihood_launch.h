@@ -50,7 +50,7 @@ struct LikelihoodGradients {
       : output(need_output ? empty_shaped(in.output, in.output.scalar_type()) : nothing(in.output)),
         target(need_target ? empty_shaped(in.output, accumulation_type(in.output)) : nothing(in.output)),
         logvar(!need_logvar       ? nothing(in.output)
-               : in.shared_logvar ? empty(in.output, in.leading_sizes(), accumulation_type(in.output))
+               : in.shared_logvar ? empty(in.leading_sizes(), accumulation_type(in.output))
                                   : empty_shaped(in.output, in.output.scalar_type())),
         shared_logvar(need_logvar && in.shared_logvar),
         needs_{need_output, need_target, need_logvar} {
@@ -81,7 +81,7 @@ struct LikelihoodGradients {
 inline Tensor likelihood_values(const LikelihoodInputs& in, bool elementwise, const LikelihoodKernel* by_element) {
   const LikelihoodKernel kernel = by_element[static_cast<int>(element_of(in.output, "input"))];
   const Tensor value = elementwise ? empty_shaped(in.output, accumulation_type(in.output))
-                                   : empty(in.output, in.leading_sizes(), accumulation_type(in.output));
+                                   : empty(in.leading_sizes(), accumulation_type(in.output));
   LikelihoodArguments arguments = in.arguments;
   if (elementwise) arguments.values = value.mutable_data_ptr();
   const std::vector<double> sums = over_rows(in.view, 1, [&](const Span& span) { kernel(arguments, span); });

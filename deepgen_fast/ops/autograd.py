@@ -35,6 +35,8 @@ def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
         return function.apply(*_distinct(args))
     if _transforms_active():
         return function.apply(*args)
+    if not torch.is_grad_enabled():
+        return function.forward(*args)
     return super(torch.autograd.Function, function).apply(*args)  # type: ignore[misc]
 
 
@@ -48,9 +50,12 @@ def _distinct(args: tuple[Any, ...]) -> list[Any]:
 
 
 def reduce_repeated(grad: Tensor, operand: Tensor) -> Tensor:
-    """Sum a gradient of the full row view down to an operand that repeats over rows (or is one shared number)."""
+    """Sum a gradient of the full row view down to an operand that repeats over rows (or is one shared number).
+
+    In float64, so that neither many rows nor the order in which threads add them show in the result.
+    """
     if grad.shape == operand.shape:
         return grad
     if operand.numel() == 1:
-        return grad.sum().view(operand.shape).to(operand.dtype)
-    return grad.reshape(-1, *operand.shape).sum(0).to(operand.dtype)
+        return grad.sum(dtype=torch.float64).view(operand.shape).to(operand.dtype)
+    return grad.sum(tuple(range(grad.dim() - operand.dim())), dtype=torch.float64).to(operand.dtype)

@@ -93,9 +93,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
       free_bits > 0.0 ? (mean_reduction ? penalty : penalty * static_cast<double>(batch)) : kl_sum * per_example;
 
   const ScalarType type = accumulation_type(pixels.output);
-  const Tensor loss = empty(pixels.output, {}, type);
-  const Tensor log_likelihood_out = empty(pixels.output, {batch}, type);
-  const Tensor kl_out = empty(latents.mean, {batch}, accumulation_type(latents.mean));
+  const Tensor loss = empty({}, type);
+  const Tensor log_likelihood_out = empty({batch}, type);
+  const Tensor kl_out = empty({batch}, accumulation_type(latents.mean));
   store_rows({beta * kl_term - reconstruction * per_example}, 1, 1.0, loss);
   store_rows(log_likelihood, batch, 1.0 / static_cast<double>(samples), log_likelihood_out);
   store_rows(kl, batch, 1.0, kl_out);

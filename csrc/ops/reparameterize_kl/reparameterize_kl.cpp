@@ -42,9 +42,9 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mean, const Tensor& s
   const std::optional<Tensor> dense_noise = dense(noise);
   PosteriorArguments arguments = in.arguments;
   bind_noise(arguments, in, dense_noise, seed, num_samples);
-  const Tensor z = empty(in.mean, sample_sizes(in.mean, num_samples), in.mean.scalar_type());
+  const Tensor z = empty(sample_sizes(in.mean, num_samples), in.mean.scalar_type());
   const Tensor kl = elementwise_kl ? empty_shaped(in.mean, accumulation_type(in.mean))
-                                   : empty(in.mean, {in.view.rows}, accumulation_type(in.mean));
+                                   : empty({in.view.rows}, accumulation_type(in.mean));
   arguments.z = z.mutable_data_ptr();
   if (elementwise_kl) arguments.kl_values = kl.mutable_data_ptr();
   const PosteriorKernel kernel = in.choose(kernels().reparameterize_kl);
@@ -95,7 +95,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(
 }
 
 Tensor philox_normal(const Tensor& seed, std::vector<int64_t> size, bool samples) {
-  const Tensor noise = empty(seed, size, ScalarType::Float);
+  const Tensor noise = empty(size, ScalarType::Float);
   const int64_t leading = samples ? 2 : 1;
   STD_TORCH_CHECK(static_cast<int64_t>(size.size()) >= leading, "deepgen_fast: size has too few dimensions");
   const Rows view(noise, leading);
