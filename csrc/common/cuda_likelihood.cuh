@@ -1,9 +1,9 @@
 // The CUDA body (cuda_rows.cuh) that every likelihood shares: value, gradients, or both in one pass over memory.
 // What distinguishes a likelihood is its Formula, in ops/<op>/formula.cuh:
 //   static constexpr bool kLogvar                         whether it has a log-variance
-//   static C inverse_std(C logvar)                        if so
-//   static C value(output, target, logvar, inverse_std)
-//   static Slopes<C> slopes(output, target, inverse_std)  derivatives by decoder output, target and log-variance
+//   static C precision(C logvar)                        if so
+//   static C value(output, target, logvar, precision)
+//   static Slopes<C> slopes(output, target, precision)  derivatives by decoder output, target and log-variance
 #pragma once
 
 #include "common/cuda_rows.cuh"
@@ -44,7 +44,7 @@ struct LikelihoodBody {
 
   struct Row {
     int64_t start, target, mask, logvar;
-    C grad, shared_logvar, inverse_std;
+    C grad, shared_logvar, precision;
   };
 
   __device__ Row row(int64_t row) const {
@@ -55,7 +55,7 @@ struct LikelihoodBody {
     if constexpr (Formula::kLogvar) {
       if (shared_logvar) {
         state.shared_logvar = static_cast<C>(*static_cast<const T*>(logvar.data));
-        state.inverse_std = Formula::inverse_std(state.shared_logvar);
+        state.precision = Formula::precision(state.shared_logvar);
       } else {
         state.logvar = row_offset(logvar, row, row_length);
       }
@@ -80,17 +80,17 @@ struct LikelihoodBody {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const C lv = pixel_logvar ? log_variance[i] : row.shared_logvar;
-      C inverse_std = row.inverse_std;
+      C precision = row.precision;
       if constexpr (Formula::kLogvar)
-        if (pixel_logvar) inverse_std = Formula::inverse_std(lv);
+        if (pixel_logvar) precision = Formula::precision(lv);
       if constexpr (kValue) {
-        const C term = Formula::value(found[i], pixel[i], lv, inverse_std);
+        const C term = Formula::value(found[i], pixel[i], lv, precision);
         value[i] = keep[i] ? term : C(0);
         sums[0] += value[i];
       }
       if constexpr (kGradient) {
         const C weight = grad_elementwise ? incoming[i] : row.grad;
-        const Slopes<C> slopes = Formula::slopes(found[i], pixel[i], inverse_std);
+        const Slopes<C> slopes = Formula::slopes(found[i], pixel[i], precision);
         output_slope[i] = keep[i] ? weight * slopes.output : C(0);
         target_slope[i] = keep[i] ? weight * slopes.target : C(0);
         logvar_slope[i] = keep[i] ? weight * slopes.logvar : C(0);

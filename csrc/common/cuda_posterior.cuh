@@ -54,13 +54,15 @@ struct PosteriorInputs {
 
   // KL of element i of a pack; `q` is its scale, expanded.
   __device__ __forceinline__ C kl(const Pack& pack, int i, const Scale<C>& q) const {
-    return prior_logvar ? kl_prior(pack.mean[i], q.logvar, pack.prior_mean[i], pack.prior_logvar[i])
+    return prior_logvar ? kl_prior(pack.mean[i], q, pack.prior_mean[i], pack.prior_logvar[i])
                         : kl_standard(pack.mean[i] - pack.prior_mean[i], q);
   }
 
+  static __device__ __forceinline__ C precision(const Pack& pack, int i) { return prior_precision(pack.prior_logvar[i]); }
+
   // d KL / d mean.
   static __device__ __forceinline__ C kl_mean_slope(const Pack& pack, int i) {
-    return (pack.mean[i] - pack.prior_mean[i]) * exp_finite(-pack.prior_logvar[i]);
+    return (pack.mean[i] - pack.prior_mean[i]) * precision(pack, i);
   }
 
   Alignment<T> alignment() const {

@@ -7,7 +7,7 @@ void gaussian_rows(const LikelihoodArguments& a, const Span& s) {
   typedef typename AccumulateOf<T>::type Accumulate;
   const int64_t columns = a.columns;
   const V shared_logvar = a.logvar_scalar ? broadcast_element<V>((const T*)a.logvar.data) : V(0.0f);
-  const V shared_inverse_std = a.logvar_scalar ? gaussian_inverse_std(shared_logvar) : V(1.0f);
+  const V shared_precision = a.logvar_scalar ? gaussian_precision(shared_logvar) : V(1.0f);
   for (int64_t row = s.row_begin; row < s.row_end; ++row) {
     const int64_t start = row * columns;
     const T* means = (const T*)a.output + start;
@@ -20,18 +20,18 @@ void gaussian_rows(const LikelihoodArguments& a, const Span& s) {
     auto body = [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
       const V offset = load_target<T>(a.target, target_start + at, extent) - load<V>(means + at, extent);
       const V logvar = logvars ? load<V>(logvars + at, extent) : shared_logvar;
-      const V inverse_std = logvars ? gaussian_inverse_std(logvar) : shared_inverse_std;
-      const V scaled = offset * inverse_std;
+      const V precision = logvars ? gaussian_precision(logvar) : shared_precision;
+      const V scaled = offset * precision;
       V value(0.0f);
       if (kValue) {
-        value = gaussian_value(scaled, logvar);
+        value = gaussian_value(offset, scaled, logvar);
         if (mask) value = apply_mask(value, mask + at, extent);
         if (a.values) store(value, (Accumulate*)a.values + start + at, extent);
       }
       if (kGradient) {
         V grad = a.grad_elementwise ? load<V>((const Accumulate*)a.grad + start + at, extent) : row_grad;
-        V slope = grad * gaussian_mean_slope(scaled, inverse_std);
-        V logvar_slope = grad * gaussian_logvar_slope(scaled);
+        V slope = grad * scaled;
+        V logvar_slope = grad * gaussian_logvar_slope(offset, scaled);
         if (mask) {
           slope = apply_mask(slope, mask + at, extent);
           logvar_slope = apply_mask(logvar_slope, mask + at, extent);

@@ -10,20 +10,20 @@ struct GaussianFormula {
   static constexpr bool kLogvar = true;
 
   template <class C>
-  static __device__ C inverse_std(C logvar) {
-    return gaussian_inverse_std(logvar);
+  static __device__ C precision(C logvar) {
+    return gaussian_precision(logvar);
   }
 
   template <class C>
-  static __device__ C value(C mean, C target, C logvar, C inverse_std) {
-    return gaussian_value((target - mean) * inverse_std, logvar);
+  static __device__ C value(C mean, C target, C logvar, C precision) {
+    const C offset = target - mean;
+    return gaussian_value(offset, offset * precision, logvar);
   }
 
   template <class C>
-  static __device__ Slopes<C> slopes(C mean, C target, C inverse_std) {
-    const C scaled = (target - mean) * inverse_std;
-    const C slope = gaussian_mean_slope(scaled, inverse_std);
-    return {slope, -slope, gaussian_logvar_slope(scaled)};
+  static __device__ Slopes<C> slopes(C mean, C target, C precision) {
+    const C offset = target - mean, scaled = offset * precision;
+    return {scaled, -scaled, gaussian_logvar_slope(offset, scaled)};
   }
 };
 

@@ -5,16 +5,18 @@
 
 namespace dgf {
 
-// 1 / sigma, finite and positive: neither 0 * inf nor inf * 0 arises from finite input.
+// 1 / sigma^2, finite and positive: neither 0 * inf nor inf * 0 arises from finite input. Not 1 / sigma squared, which
+// would double the exponential's error.
 template <class V>
-DGF_HOST_DEVICE V gaussian_inverse_std(V logvar) {
-  return exp_finite(logvar * V(-0.5f));
+DGF_HOST_DEVICE V gaussian_precision(V logvar) {
+  return exp_finite(-logvar);
 }
 
-// log N(target; mean, sigma^2) = -(log 2 pi + logvar + scaled^2) / 2, scaled = (target - mean) / sigma.
+// log N(target; mean, sigma^2) = -(log 2 pi + logvar + offset scaled) / 2, offset = target - mean, scaled =
+// offset / sigma^2.
 template <class V>
-DGF_HOST_DEVICE V gaussian_value(V scaled, V logvar) {
-  return fma(scaled, scaled, logvar + V(1.8378770664093453)) * V(-0.5f);
+DGF_HOST_DEVICE V gaussian_value(V offset, V scaled, V logvar) {
+  return fma(offset, scaled, logvar + V(1.8378770664093453)) * V(-0.5f);
 }
 
 // Unit variance: logvar = 0.
@@ -23,16 +25,10 @@ DGF_HOST_DEVICE V gaussian_unit_value(V offset) {
   return fma(offset, offset, V(1.8378770664093453)) * V(-0.5f);
 }
 
-// d/d mean = (target - mean) / sigma^2; d/d target is its negative.
+// d/d mean is `scaled` itself, d/d target its negative; d/d logvar = (offset scaled - 1) / 2.
 template <class V>
-DGF_HOST_DEVICE V gaussian_mean_slope(V scaled, V inverse_std) {
-  return scaled * inverse_std;
-}
-
-// d/d logvar = (scaled^2 - 1) / 2.
-template <class V>
-DGF_HOST_DEVICE V gaussian_logvar_slope(V scaled) {
-  return fma(scaled, scaled, V(-1)) * V(0.5f);
+DGF_HOST_DEVICE V gaussian_logvar_slope(V offset, V scaled) {
+  return fma(offset, scaled, V(-1)) * V(0.5f);
 }
 
 }  // namespace dgf

@@ -42,7 +42,7 @@ struct KlBody {
       for (int i = 0; i < N; ++i) {
         kl[i] = inputs.kl(pack, i, expand_scale<decltype(kind)::value>(pack.scale[i]));
         sums[0] += Vectorized || i < valid ? kl[i] : C(0);
-        scale_grad[i] = incoming[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], pack.prior_logvar[i]);
+        scale_grad[i] = incoming[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], inputs.precision(pack, i));
         mean_grad[i] = incoming[i] * inputs.kl_mean_slope(pack, i);
       }
     });

@@ -51,7 +51,7 @@ DGF_INLINE Wide<T> kl_element(Wide<T> mean, Wide<T> scale, const PriorRows<T>& p
   typedef Wide<T> V;
   const Scale<V> q = expand_scale<kind>(scale);
   if (!prior.given()) return kl_standard(mean, q);
-  return kl_prior(mean, q.logvar, prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f),
+  return kl_prior(mean, q, prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f),
                   prior.logvar ? load<V>(prior.logvar + at, extent) : V(0.0f));
 }
 
@@ -105,13 +105,14 @@ void reparameterize_kl_backward_rows(const PosteriorArguments& a, const Span& s)
                                            : broadcast_element<V>((const Accumulate*)a.grad_kl + row);
       const V prior_mean = prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f);
       const V prior_logvar = prior.logvar ? load<V>(prior.logvar + at, extent) : V(0.0f);
-      const V mean_slope = prior.logvar ? (mean - prior_mean) * exp_finite(-prior_logvar) : mean - prior_mean;
+      const V precision = prior.logvar ? prior_precision(prior_logvar) : V(1.0f);
+      const V offset = mean - prior_mean, mean_slope = offset * precision;
       grad_mean = fma(grad, mean_slope, grad_mean);
-      grad_scale = fma(grad, kl_scale_slope<kind>(scale, prior_logvar), grad_scale);
+      grad_scale = fma(grad, kl_scale_slope<kind>(scale, precision), grad_scale);
       if (a.grad_prior_mean) {
-        const V logvar = expand_scale<kind>(scale).logvar;
+        const V variance = expand_scale<kind>(scale).variance;
         store(-(grad * mean_slope), (T*)a.grad_prior_mean + start + at, extent);
-        store(grad * kl_prior_logvar_slope(mean, logvar, prior_mean, prior_logvar),
+        store(grad * kl_prior_logvar_slope(offset, variance, precision),
               (T*)a.grad_prior_logvar + start + at, extent);
       }
     }
@@ -175,9 +176,9 @@ void kl_with_gradient_rows(const PosteriorArguments& a, const Span& s) {
       if (a.grad_mean) {
         const V prior_mean = prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f);
         const V prior_logvar = prior.logvar ? load<V>(prior.logvar + at, extent) : V(0.0f);
-        const V precision = prior.logvar ? exp_finite(-prior_logvar) : V(1.0f);
+        const V precision = prior.logvar ? prior_precision(prior_logvar) : V(1.0f);
         V grad_mean = grad * ((mean - prior_mean) * precision);
-        V grad_scale = grad * kl_scale_slope<kind>(scale, prior_logvar);
+        V grad_scale = grad * kl_scale_slope<kind>(scale, precision);
         if (a.grad_kl_active) {
           grad_mean = apply_mask(grad_mean, a.grad_kl_active + at, extent);
           grad_scale = apply_mask(grad_scale, a.grad_kl_active + at, extent);

@@ -128,7 +128,7 @@ struct ReparameterizeBackward {
       if (!grad_kl) return;
 #pragma unroll
       for (int i = 0; i < N; ++i)
-        scale_grad[i] += kl_grad[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], pack.prior_logvar[i]);
+        scale_grad[i] += kl_grad[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], inputs.precision(pack, i));
     });
     if (grad_kl) {
 #pragma unroll
@@ -174,10 +174,10 @@ struct ReparameterizeBackward {
     with_scale_kind(inputs.scale_kind, [&](auto kind) {
 #pragma unroll
       for (int i = 0; i < N; ++i) {
-        const C logvar = expand_scale<decltype(kind)::value>(pack.scale[i]).logvar;
+        const C variance = expand_scale<decltype(kind)::value>(pack.scale[i]).variance;
         prior_mean_grad[i] = grad_kl ? -kl_grad[i] * inputs.kl_mean_slope(pack, i) : C(0);
         prior_logvar_grad[i] =
-            grad_kl ? kl_grad[i] * kl_prior_logvar_slope(pack.mean[i], logvar, pack.prior_mean[i], pack.prior_logvar[i])
+            grad_kl ? kl_grad[i] * kl_prior_logvar_slope(pack.mean[i] - pack.prior_mean[i], variance, inputs.precision(pack, i))
                     : C(0);
       }
     });

@@ -50,8 +50,8 @@ DGF_HOST_DEVICE Scale<V> expand_scale(V scale) {
 template <class V>
 DGF_HOST_DEVICE V reparameterize(V mean, V std, V scale, V noise) {
   const V infinity(std::numeric_limits<float>::infinity());
-  const auto overflowed_zero = both(both(noise == V(0), std == infinity), scale < infinity);
-  return fma(select(overflowed_zero, V(0), std), noise, mean);
+  const auto zero_draw = both(noise == V(0), scale < infinity);
+  return fma(select(zero_draw, V(0), std), noise, mean);
 }
 
 // KL against N(0, 1): (sigma^2 - 1 - log sigma^2 + mean^2) / 2.
@@ -60,12 +60,21 @@ DGF_HOST_DEVICE V kl_standard(V mean, const Scale<V>& q) {
   return fma(mean, mean, q.variance - V(1) - q.logvar) * V(0.5f);
 }
 
-// KL against N(prior_mean, exp(prior_logvar)): (ratio - 1 - log ratio + ((mean - prior_mean) / prior_sigma)^2) / 2.
+// 1 / prior variance, finite and positive: neither 0 * inf nor inf * 0 arises from finite input.
 template <class V>
-DGF_HOST_DEVICE V kl_prior(V mean, V logvar, V prior_mean, V prior_logvar) {
-  const V scaled = (mean - prior_mean) * exp_finite(prior_logvar * V(-0.5f));
-  const V log_ratio = logvar - prior_logvar;
-  return fma(scaled, scaled, exp(log_ratio) - V(1) - log_ratio) * V(0.5f);
+DGF_HOST_DEVICE V prior_precision(V prior_logvar) {
+  return exp_finite(-prior_logvar);
+}
+
+// KL against N(prior_mean, exp(prior_logvar)): (ratio - 1 - log ratio + (mean - prior_mean)^2 / prior variance) / 2.
+// The ratio of the variances is a product: the exponential of a rounded difference of logarithms is less exact.
+template <class V>
+DGF_HOST_DEVICE V kl_prior(V mean, const Scale<V>& q, V prior_mean, V prior_logvar) {
+  const V precision = prior_precision(prior_logvar), offset = mean - prior_mean;
+  const V difference = q.logvar - prior_logvar;
+  // Where the difference of finite logarithms overflows, so did the ratio: no inf - inf.
+  const V log_ratio = select(difference < V(std::numeric_limits<float>::infinity()), difference, V(0));
+  return fma(offset, offset * precision, fma(q.variance, precision, V(-1)) - log_ratio) * V(0.5f);
 }
 
 // d std / d scale.
@@ -76,11 +85,10 @@ DGF_HOST_DEVICE V std_slope(V scale) {
   return V(1);
 }
 
-// d KL / d scale against a prior of log-variance prior_logvar (0 for the standard normal).
+// d KL / d scale against a prior of that precision (1 for the standard normal).
 template <int kind, class V>
-DGF_HOST_DEVICE V kl_scale_slope(V scale, V prior_logvar) {
-  if constexpr (kind == kLogVariance) return (exp_finite(scale - prior_logvar) - V(1)) * V(0.5f);
-  const V precision = exp_finite(-prior_logvar);
+DGF_HOST_DEVICE V kl_scale_slope(V scale, V precision) {
+  if constexpr (kind == kLogVariance) return (below_infinity(exp_finite(scale) * precision) - V(1)) * V(0.5f);
   if constexpr (kind == kStandardDeviation) return fma(scale, precision, V(-1) / scale);
   const V std = softplus(scale), slope = sigmoid(scale);
   return fma(std * precision, slope, -select(scale < V(-20.0f), V(1), slope / std));
@@ -88,9 +96,8 @@ DGF_HOST_DEVICE V kl_scale_slope(V scale, V prior_logvar) {
 
 // d KL / d prior_logvar.
 template <class V>
-DGF_HOST_DEVICE V kl_prior_logvar_slope(V mean, V logvar, V prior_mean, V prior_logvar) {
-  const V scaled = (mean - prior_mean) * exp_finite(prior_logvar * V(-0.5f));
-  return (V(1) - exp_finite(logvar - prior_logvar) - scaled * scaled) * V(0.5f);
+DGF_HOST_DEVICE V kl_prior_logvar_slope(V offset, V variance, V precision) {
+  return fma(offset, -(offset * precision), V(1) - below_infinity(variance * precision)) * V(0.5f);
 }
 
 }  // namespace dgf

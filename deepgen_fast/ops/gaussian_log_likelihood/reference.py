@@ -24,10 +24,10 @@ def _inputs(mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | 
     return mean, target, logvar, mask
 
 
-def _inverse_std(logvar: Tensor) -> Tensor:
-    """exp(-logvar / 2), kept finite and positive so that 0 * inf and inf * 0 never arise from finite input."""
+def _precision(logvar: Tensor) -> Tensor:
+    """exp(-logvar), kept finite and positive so that 0 * inf and inf * 0 never arise from finite input."""
     info = torch.finfo(logvar.dtype)
-    return torch.exp(-0.5 * logvar).clamp(info.tiny, info.max)
+    return torch.exp(-logvar).clamp(info.tiny, info.max)
 
 
 def gaussian_log_likelihood(
@@ -40,7 +40,7 @@ def gaussian_log_likelihood(
     if logvar is None:
         value = -0.5 * (offset.square() + LOG_TWO_PI)
     else:
-        value = -0.5 * ((offset * _inverse_std(logvar)).square() + (logvar + LOG_TWO_PI))
+        value = -0.5 * (offset * (offset * _precision(logvar)) + (logvar + LOG_TWO_PI))
     if mask is not None:
         value = torch.where(mask, value, 0.0)
     return value if elementwise else sum_event(value, leading)
@@ -63,15 +63,15 @@ def gaussian_log_likelihood_backward(
     grad = grad if elementwise else leading_view(grad, mean)
     if mask is not None:
         grad = torch.where(mask, grad, 0.0)
-    inverse_std = 1.0 if wide_logvar is None else _inverse_std(wide_logvar)
-    scaled = (wide_target - wide_mean) * inverse_std
+    offset = wide_target - wide_mean
+    scaled = offset if wide_logvar is None else offset * _precision(wide_logvar)
     grad_mean = grad_target = grad_logvar = mean.new_empty(0)
     if need_mean:
-        grad_mean = (grad * (scaled * inverse_std)).to(mean.dtype)
+        grad_mean = (grad * scaled).to(mean.dtype)
     if need_target:
-        grad_target = -grad * (scaled * inverse_std)
+        grad_target = -grad * scaled
     if need_logvar:
         assert logvar is not None
-        grad_logvar = 0.5 * grad * (scaled.square() - 1.0)
+        grad_logvar = 0.5 * grad * (offset * scaled - 1.0)
         grad_logvar = sum_event(grad_logvar, leading) if logvar.numel() == 1 else grad_logvar.to(logvar.dtype)
     return grad_mean, grad_target, grad_logvar

@@ -11,16 +11,17 @@ _LOG_TWO_PI = tl.constexpr(1.8378770664093453)
 
 
 @triton.jit
-def gaussian_inverse_std(logvar):
-    """1 / sigma, finite and positive: neither 0 * inf nor inf * 0 arises from finite input."""
-    return exp_finite(logvar * -0.5)
+def gaussian_precision(logvar):
+    """1 / sigma^2, finite and positive: neither 0 * inf nor inf * 0 arises from finite input. Not 1 / sigma
+    squared, which would double the exponential's error."""
+    return exp_finite(-logvar)
 
 
 @triton.jit
-def gaussian_value(scaled, logvar):
-    """log N(target; mean, sigma^2) = -(log 2 pi + logvar + scaled^2) / 2, scaled = (target - mean) / sigma
-    (13.18)."""
-    return tl.fma(scaled, scaled, logvar + _LOG_TWO_PI) * -0.5
+def gaussian_value(offset, scaled, logvar):
+    """log N(target; mean, sigma^2) = -(log 2 pi + logvar + offset scaled) / 2, offset = target - mean, scaled =
+    offset / sigma^2 (13.18)."""
+    return tl.fma(offset, scaled, logvar + _LOG_TWO_PI) * -0.5
 
 
 @triton.jit
@@ -30,9 +31,9 @@ def gaussian_unit_value(offset):
 
 
 @triton.jit
-def gaussian_logvar_slope(scaled):
-    """d/d logvar = (scaled^2 - 1) / 2."""
-    return tl.fma(scaled, scaled, -1.0) * 0.5
+def gaussian_logvar_slope(offset, scaled):
+    """d/d logvar = (offset scaled - 1) / 2; d/d mean is ``scaled`` itself."""
+    return tl.fma(offset, scaled, -1.0) * 0.5
 
 
 @triton.jit
@@ -42,7 +43,5 @@ def gaussian_terms(mean, target, logvar):
     if logvar is None:
         return gaussian_unit_value(offset), offset, -offset, 0.0
     else:
-        inverse_std = gaussian_inverse_std(logvar)
-        scaled = offset * inverse_std
-        mean_slope = scaled * inverse_std
-        return gaussian_value(scaled, logvar), mean_slope, -mean_slope, gaussian_logvar_slope(scaled)
+        scaled = offset * gaussian_precision(logvar)
+        return gaussian_value(offset, scaled, logvar), scaled, -scaled, gaussian_logvar_slope(offset, scaled)

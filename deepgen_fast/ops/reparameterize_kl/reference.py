@@ -41,6 +41,11 @@ def _finite_exp(x: Tensor) -> Tensor:
     return torch.exp(x).clamp(info.tiny, info.max)
 
 
+def _below_infinity(x: Tensor) -> Tensor:
+    """The largest finite number in place of infinity, so that a zero gradient times it is 0."""
+    return x.clamp(max=torch.finfo(x.dtype).max)
+
+
 def kl_elements(mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None, scale_kind: int):
     """KL(N(mean, sigma^2) || N(prior_mean, exp(prior_logvar))) per element (13.25; 13.26 for the default prior)."""
     logvar = log_variance(scale, scale_kind)
@@ -49,9 +54,12 @@ def kl_elements(mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_lo
     offset = mean if prior_mean is None else mean - prior_mean
     if prior_logvar is None:
         return 0.5 * ((_variance(scale, scale_kind) - 1.0 - logvar) + offset.square())
-    scaled_offset = offset * _finite_exp(-0.5 * prior_logvar)
+    # The ratio of the variances is a product: the exponential of a rounded difference of logarithms is less exact.
+    precision = _finite_exp(-prior_logvar)
     log_ratio = logvar - prior_logvar
-    return 0.5 * ((torch.exp(log_ratio) - 1.0 - log_ratio) + scaled_offset.square())
+    # Where the difference of finite logarithms overflows, so did the ratio: no inf - inf.
+    log_ratio = torch.where(torch.isposinf(log_ratio), 0.0, log_ratio)
+    return 0.5 * ((_variance(scale, scale_kind) * precision - 1.0 - log_ratio) + offset * (offset * precision))
 
 
 def generated_noise(mean: Tensor, seed: Tensor, num_samples: int | None) -> Tensor:
@@ -128,13 +136,12 @@ def reparameterize_kl_backward(
         offset = wide_mean if prior_mean is None else wide_mean - prior_mean
         mean_slope = offset * precision
         grad_mean = grad_mean + grad_kl * mean_slope
-        grad_scale = grad_scale + grad_kl * _kl_scale_slope(wide_scale, prior_logvar, scale_kind)
+        grad_scale = grad_scale + grad_kl * _kl_scale_slope(wide_scale, precision, scale_kind)
         if need_prior:
-            logvar = log_variance(wide_scale, scale_kind)
-            log_ratio = logvar if prior_logvar is None else logvar - prior_logvar
-            scaled = offset if prior_logvar is None else offset * _finite_exp(-0.5 * prior_logvar)
+            variance = _variance(wide_scale, scale_kind)
             grad_prior_mean = (-grad_kl * mean_slope).to(mean.dtype)
-            grad_prior_logvar = (0.5 * grad_kl * (1.0 - _finite_exp(log_ratio) - scaled.square())).to(mean.dtype)
+            prior_logvar_slope = 0.5 * ((1.0 - _below_infinity(variance * precision)) - offset * mean_slope)
+            grad_prior_logvar = (grad_kl * prior_logvar_slope).to(mean.dtype)
     return grad_mean.to(mean.dtype), grad_scale.to(scale.dtype), grad_prior_mean, grad_prior_logvar
 
 
@@ -145,11 +152,10 @@ def _std_slope(scale: Tensor, scale_kind: int) -> Tensor | float:
     return 1.0 if scale_kind == STD else torch.sigmoid(scale)
 
 
-def _kl_scale_slope(scale: Tensor, prior_logvar: Tensor | None, scale_kind: int) -> Tensor:
+def _kl_scale_slope(scale: Tensor, precision: Tensor | float, scale_kind: int) -> Tensor:
     """d KL / d scale for one element, before the incoming gradient."""
     if scale_kind == LOGVAR:
-        return 0.5 * (_finite_exp(scale if prior_logvar is None else scale - prior_logvar) - 1.0)
-    precision = 1.0 if prior_logvar is None else _finite_exp(-prior_logvar)
+        return 0.5 * (_below_infinity(_finite_exp(scale) * precision) - 1.0)
     if scale_kind == STD:
         return scale * precision - 1.0 / scale
     sigmoid = torch.sigmoid(scale)

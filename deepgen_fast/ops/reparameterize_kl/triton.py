@@ -191,10 +191,10 @@ def backward_kernel(
         grad_mean += kl_grad_mean
         grad_scale += grad_kl * kl_scale_slope(scale, prior_logvar, SCALE_KIND)
         if grad_prior_mean_ptr is not None:
-            _, variance, logvar = expand_scale(scale, SCALE_KIND)
+            _, variance, _ = expand_scale(scale, SCALE_KIND)
             element = grad_prior_mean_ptr.dtype.element_ty
             tl.store(grad_prior_mean_ptr + offset, (-kl_grad_mean).to(element), mask=inside)
-            prior_slope = grad_kl * kl_prior_logvar_slope(mean, variance, logvar, prior_mean, prior_logvar)
+            prior_slope = grad_kl * kl_prior_logvar_slope(mean, variance, prior_mean, prior_logvar)
             tl.store(grad_prior_logvar_ptr + offset, prior_slope.to(element), mask=inside)
     tl.store(grad_mean_ptr + offset, grad_mean.to(grad_mean_ptr.dtype.element_ty), mask=inside)
     tl.store(grad_scale_ptr + offset, grad_scale.to(grad_scale_ptr.dtype.element_ty), mask=inside)

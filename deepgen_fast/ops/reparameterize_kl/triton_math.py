@@ -78,23 +78,24 @@ def _kl_standard(mean, variance, logvar):
 
 
 @triton.jit
-def _kl_prior(mean, logvar, prior_mean, prior_logvar):
-    scaled = (mean - prior_mean) * exp_finite(prior_logvar * -0.5)
-    log_ratio = logvar - prior_logvar
-    return tl.fma(scaled, scaled, exp(log_ratio) - 1.0 - log_ratio) * 0.5
+def _kl_prior(offset, variance, logvar, prior_logvar):
+    # The ratio of the variances is a product: the exponential of a rounded difference of logarithms is less exact.
+    precision = exp_finite(-prior_logvar)
+    difference = logvar - prior_logvar
+    # Where the difference of finite logarithms overflows, so did the ratio: no inf - inf.
+    log_ratio = tl.where(difference < float("inf"), difference, 0.0)
+    return tl.fma(offset, offset * precision, tl.fma(variance, precision, -1.0) - log_ratio) * 0.5
 
 
 @triton.jit
 def kl_divergence(mean, variance, logvar, prior_mean, prior_logvar):
     """KL(N(mean, variance) || prior) of one element (13.25; 13.26 for the default prior); None is a prior's
     0."""
+    offset = mean if prior_mean is None else mean - prior_mean
     if prior_logvar is None:
-        offset = mean if prior_mean is None else mean - prior_mean
         return _kl_standard(offset, variance, logvar)
-    elif prior_mean is None:
-        return _kl_prior(mean, logvar, 0.0, prior_logvar)
     else:
-        return _kl_prior(mean, logvar, prior_mean, prior_logvar)
+        return _kl_prior(offset, variance, logvar, prior_logvar)
 
 
 @triton.jit
@@ -119,8 +120,7 @@ def kl_mean_slope(mean, prior_mean, prior_logvar):
 def kl_scale_slope(scale, prior_logvar, KIND: tl.constexpr):
     """d KL / d scale."""
     if KIND == LOGVAR:
-        log_ratio = scale if prior_logvar is None else scale - prior_logvar
-        return (exp_finite(log_ratio) - 1.0) * 0.5
+        return (_below_infinity(exp_finite(scale) * _precision(scale, prior_logvar)) - 1.0) * 0.5
     elif KIND == STD:
         return tl.fma(scale, _precision(scale, prior_logvar), divide(scale * 0.0 - 1.0, scale))
     else:
@@ -136,12 +136,16 @@ def _precision(like, prior_logvar):
 
 
 @triton.jit
-def kl_prior_logvar_slope(mean, variance, logvar, prior_mean, prior_logvar):
+def _below_infinity(x):
+    return tl.minimum(x, largest_finite(x.dtype), propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def kl_prior_logvar_slope(mean, variance, prior_mean, prior_logvar):
     """d KL / d prior_logvar."""
     offset = mean if prior_mean is None else mean - prior_mean
     if prior_logvar is None:
-        finite = tl.minimum(variance, largest_finite(variance.dtype), propagate_nan=tl.PropagateNan.ALL)
-        return (1.0 - finite - offset * offset) * 0.5
+        return (1.0 - _below_infinity(variance) - offset * offset) * 0.5
     else:
-        scaled = offset * exp_finite(prior_logvar * -0.5)
-        return (1.0 - exp_finite(logvar - prior_logvar) - scaled * scaled) * 0.5
+        precision = exp_finite(-prior_logvar)
+        return tl.fma(offset, -(offset * precision), 1.0 - _below_infinity(variance * precision)) * 0.5
