@@ -1,0 +1,32 @@
+"""What every test shares: few threads, fixed seeds, and memory that shows when a kernel leaves it unwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def nan_filled_memory() -> Iterator[None]:
+    """``torch.empty`` gives NaN (integers: their maximum), so an output that a kernel does not write is seen."""
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Lets a test change the number of threads."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,163 @@
+"""Contract 8, bad input: an error that names the argument, what was expected and what came; never a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import deepgen_fast as dgf
+
+X = torch.rand(4, 6)  # [batch, event]
+Z = torch.rand(4, 3)
+
+Call = Callable[[], Any]
+kl, bernoulli, gaussian, loss = (
+    dgf.reparameterize_kl,
+    dgf.bernoulli_log_likelihood,
+    dgf.gaussian_log_likelihood,
+    dgf.negative_elbo,
+)
+
+TYPE_ERRORS: dict[str, tuple[Call, str]] = {
+    "logits not a tensor": (lambda: bernoulli([0.0], X), r"logits must be a torch.Tensor, got list"),
+    "logits of integers": (lambda: bernoulli(X.long(), X), r"logits must have dtype float16.*got torch.int64"),
+    "complex logits": (lambda: bernoulli(X.cfloat(), X), r"logits must have dtype.*got torch.complex64"),
+    "target not a tensor": (lambda: bernoulli(X, None), r"target must be a torch.Tensor, got NoneType"),
+    "target of integers": (lambda: bernoulli(X, X.long()), r"target must have the dtype of logits.*got torch.int64"),
+    "target wider": (lambda: bernoulli(X, X.double()), r"target must have.*torch.float32.*got torch.float64"),
+    "target half": (lambda: gaussian(X, X.half()), r"target must have the dtype of mean.*got torch.float16"),
+    "mask of floats": (lambda: bernoulli(X, X, mask=X), r"mask must have dtype bool.*got torch.float32"),
+    "mask not a tensor": (lambda: gaussian(X, X, mask=True), r"mask must be a torch.Tensor, got bool"),
+    "logvar a number": (lambda: gaussian(X, X, logvar=0.5), r"logvar must be a torch.Tensor, got float"),
+    "logvar wider": (lambda: gaussian(X, X, logvar=X.double()), r"logvar must have the dtype of mean.*torch.float64"),
+    "mean not a tensor": (lambda: kl(0.0, Z), r"mean must be a torch.Tensor, got float"),
+    "logvar of integers": (lambda: kl(Z, Z.int()), r"logvar must have dtype.*got torch.int32"),
+    "std of another dtype": (
+        lambda: kl(Z, std=Z.half()),
+        r"must have the dtype of std.*torch.float16.*got torch.float32",
+    ),
+    "prior a number": (lambda: kl(Z, Z, prior_mean=0.0), r"prior_mean must be a torch.Tensor, got float"),
+    "prior wider": (lambda: kl(Z, Z, prior_logvar=Z.double()), r"prior_logvar must have the dtype of mean.*float64"),
+    "num_samples a float": (lambda: kl(Z, Z, num_samples=2.0), r"num_samples must be an int or None, got float"),
+    "num_samples a bool": (lambda: kl(Z, Z, num_samples=True), r"num_samples must be an int or None, got bool"),
+    "noise of integers": (lambda: kl(Z, Z, noise=Z.long()), r"noise must have dtype.*got torch.int64"),
+    "noise wider": (lambda: kl(Z, Z, noise=Z.double()), r"noise must have the dtype of mean.*got torch.float64"),
+    "decoder_output not a tensor": (lambda: loss("x", X, Z, Z), r"decoder_output must be a torch.Tensor, got str"),
+    "likelihood_logvar a number": (
+        lambda: loss(X, X, Z, Z, likelihood="gaussian", likelihood_logvar=1.0),
+        r"likelihood_logvar must be a torch.Tensor, got float",
+    ),
+}
+
+VALUE_ERRORS: dict[str, tuple[Call, str]] = {
+    "logits without a batch": (lambda: bernoulli(X[0, 0], X), r"logits must have shape \[batch, \*event\]"),
+    "target of another shape": (
+        lambda: bernoulli(X, X[:, :5]),
+        r"target must have shape.*logits is \[4, 6\], got \[4, 5\]",
+    ),
+    "target that would broadcast": (
+        lambda: gaussian(X, X[:, :1]),
+        r"target must have shape.*mean is \[4, 6\], got \[4, 1\]",
+    ),
+    "mask of another shape": (
+        lambda: bernoulli(X, X, mask=torch.ones(5, dtype=torch.bool)),
+        r"mask must be broadcastable.*\[4, 6\], got \[5\]",
+    ),
+    "logvar of another shape": (
+        lambda: gaussian(X, X, logvar=X[:3]),
+        r"logvar must be broadcastable.*mean, \[4, 6\], got \[3, 6\]",
+    ),
+    "scale of another shape": (lambda: kl(Z, Z[:, :2]), r"logvar must be broadcastable.*mean, \[4, 3\], got \[4, 2\]"),
+    "no scale": (lambda: kl(Z), r"exactly one of logvar, std and pre_softplus must be given, got none"),
+    "two scales": (lambda: kl(Z, Z, std=Z), r"exactly one of.*got logvar and std"),
+    "no samples": (lambda: kl(Z, Z, num_samples=0), r"num_samples must be at least 1, got 0"),
+    "noise of mean's shape with samples": (
+        lambda: kl(Z, Z, num_samples=2, noise=Z),
+        r"noise must have the shape of z, \[2, 4, 3\], got \[4, 3\]",
+    ),
+    "noise and generator": (
+        lambda: kl(Z, Z, noise=Z, generator=torch.Generator()),
+        r"generator must be None where noise is given",
+    ),
+    "prior of another shape": (
+        lambda: kl(Z, Z, prior_mean=torch.rand(2)),
+        r"prior_mean must be broadcastable.*got \[2\]",
+    ),
+    "unknown reduction": (
+        lambda: bernoulli(X, X, reduction="batchmean"),
+        r"reduction must be one of 'none'.*got 'batchmean'",
+    ),
+    "unknown reduction of the KL": (lambda: kl(Z, Z, reduction=None), r"reduction must be one of.*got None"),
+    "unknown backend": (lambda: bernoulli(X, X, backend="cudnn"), r"backend must be one of 'auto'.*got 'cudnn'"),
+    "cuda backend on the CPU": (
+        lambda: bernoulli(X, X, backend="cuda"),
+        r"backend='cuda' needs tensors on a cuda device, got tensors on cpu",
+    ),
+    "another device": (lambda: bernoulli(X, X.to("meta")), r"target must be on the device of logits, cpu, got meta"),
+    "scale on another device": (lambda: kl(Z, Z.to("meta")), r"logvar must be on the device of mean, cpu, got meta"),
+    "unknown likelihood": (
+        lambda: loss(X, X, Z, Z, likelihood="poisson"),
+        r"likelihood must be 'bernoulli' or 'gaussian', got 'poisson'",
+    ),
+    "variance of a Bernoulli": (
+        lambda: loss(X, X, Z, Z, likelihood_logvar=X),
+        r"likelihood_logvar must be None with likelihood='bernoulli'",
+    ),
+    "loss per element": (
+        lambda: loss(X, X, Z, Z, reduction="none"),
+        r"reduction must be 'mean', 'sum' or 'sample', got 'none'",
+    ),
+    "negative free bits": (lambda: loss(X, X, Z, Z, free_bits=-1.0), r"free_bits must not be negative, got -1.0"),
+    "free bits of an example": (
+        lambda: loss(X, X, Z, Z, free_bits=1.0, reduction="sample"),
+        r"free_bits needs reduction='mean' or 'sum'",
+    ),
+    "another batch": (
+        lambda: loss(X, X, Z[:3], Z[:3]),
+        r"mean must have the batch size of target, 4, got shape \[3, 3\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TYPE_ERRORS)
+def test_type_errors(name: str) -> None:
+    call, message = TYPE_ERRORS[name]
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("name", VALUE_ERRORS)
+def test_value_errors(name: str) -> None:
+    call, message = VALUE_ERRORS[name]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_explicit_backend_that_cannot_run_says_why() -> None:
+    """No silent fallback: the reason, and what to do."""
+    from deepgen_fast import backends
+
+    for backend, (available, reason) in backends.availability().items():
+        if available:
+            continue
+        assert reason
+        device = "cuda" if backend == "cuda" else "cpu"
+        with pytest.raises(RuntimeError, match="cannot run"):
+            backends.choose(backend, torch.device(device))
+
+
+def test_triton_on_the_cpu_needs_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    with pytest.raises(ValueError, match=r"backend='triton' needs tensors on a GPU.*TRITON_INTERPRET=1"):
+        bernoulli(X, X, backend="triton")
+
+
+def test_messages_are_about_the_outer_arguments() -> None:
+    """The loss checks under its own argument names before it calls anything else."""
+    with pytest.raises(ValueError, match="likelihood_logvar must be broadcastable to the shape of decoder_output"):
+        loss(X, X, Z, Z, likelihood="gaussian", likelihood_logvar=torch.rand(5))
+    with pytest.raises(ValueError, match=r"target must have shape.*decoder_output"):
+        loss(X, X[:3], Z, Z)
