@@ -34,7 +34,7 @@ def flatten_rows(
     merged_output = merge_batch(output, dims[0], size, leading - 1)
     merged_target = merge_batch(target, dims[1], size, 0)
     logical = torch.Size(s for i, s in enumerate(output.shape) if i != dims[0])
-    merged = []
+    merged: list[Tensor | None] = []
     for operand, dim in zip(operands, dims[2:], strict=True):
         if operand is None:
             merged.append(None)
