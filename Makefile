@@ -16,7 +16,8 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip "setuptools>=77" wheel "pybind11>=2.13"
 	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/pip install --quiet "$(TORCH)"
-	$(BIN)/pip install --quiet --no-build-isolation --editable ".[train,triton,test,benchmark,dev]"
+	@# Linked here, built below: pip would build the libraries once more in a folder of its own.
+	DEEPGEN_FAST_BUILD_CPU=0 DEEPGEN_FAST_BUILD_CUDA=0 $(BIN)/pip install --quiet --no-build-isolation --editable ".[train,triton,test,benchmark,dev]"
 	@touch $@
 
 environment: $(VENV)/.installed ## a virtual environment in .venv with everything installed
@@ -52,6 +53,9 @@ gpu-check: build ## on a CUDA machine: build, test and measure on the device; el
 
 triton-budget: environment ## the Triton kernels compiled for sm_80, sm_90, sm_100 (no GPU needed), held to a budget
 	PYTHONPATH=. $(BIN)/python tests/triton/budget.py
+
+cuda-budget: build ## registers, spills and 128-bit accesses of the CUDA kernels, by nvcc
+	$(BIN)/python tests/cuda/budget.py
 
 wheel: environment ## source distribution and wheel, in dist/
 	$(BIN)/pip install --quiet build && $(BIN)/python -m build --no-isolation

@@ -22,6 +22,8 @@ from build_support import TORCH_TARGET_VERSION, torch_directory, torch_include_p
 
 def why_not() -> str | None:
     """The reason why the CPU library cannot be built here, or None."""
+    if os.environ.get("DEEPGEN_FAST_BUILD_CPU") == "0":
+        return "DEEPGEN_FAST_BUILD_CPU=0 leaves it out"
     if torch_directory() is None:
         return "torch is not installed (its headers are needed)"
     if importlib.util.find_spec("pybind11") is None:
