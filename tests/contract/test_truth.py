@@ -41,9 +41,14 @@ def _cotangents(case: Case, inputs: Arguments) -> list[Tensor]:
 def _eager_and_truth(case: Case, inputs: Arguments, cotangents: list[Tensor], dtype: torch.dtype):
     """Eager runs in the accumulation dtype, as it does under autocast for losses.
 
-    For half inputs that is stricter than eager in their own dtype, whose error would hide anything.
+    For half inputs that is stricter than eager in their own dtype, whose error would hide anything. Only a prior's
+    gradient is compared with that: both round each example's share to the dtype before they add up the batch.
     """
     eager = _evaluate(case, case.eager, convert(inputs, _wide(dtype)), cotangents)
+    if dtype != _wide(dtype) and "prior_mean" in case.differentiable:
+        own = _evaluate(case, case.eager, convert(inputs, dtype), cotangents)
+        first = len(case.outputs) + case.differentiable.index("prior_mean")
+        eager[first:] = own[first:]
     eager = [value.to(kind) for value, kind in zip(eager, _dtypes(case, dtype), strict=True)]
     return eager, _evaluate(case, case.eager, convert(inputs, torch.float64), cotangents)
 
