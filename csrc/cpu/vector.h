@@ -178,6 +178,30 @@ DGF_INLINE Floats square_root(const Floats& x) {
   return r;
 }
 
+// The larger and the smaller of a bound and x in one instruction; a NaN in x stays, as the second operand wins ties.
+DGF_INLINE Floats at_least(const Floats& bound, const Floats& x) {
+  Floats r;
+#if DGF_VECTOR_BYTES == 64
+  r.part[0] = (NativeFloat)_mm512_max_ps((__m512)bound.part[0], (__m512)x.part[0]);
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART(r.part[p] = (NativeFloat)_mm256_max_ps((__m256)bound.part[p], (__m256)x.part[p]))
+#else
+  r = select(x < bound, bound, x);
+#endif
+  return r;
+}
+DGF_INLINE Floats at_most(const Floats& bound, const Floats& x) {
+  Floats r;
+#if DGF_VECTOR_BYTES == 64
+  r.part[0] = (NativeFloat)_mm512_min_ps((__m512)bound.part[0], (__m512)x.part[0]);
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART(r.part[p] = (NativeFloat)_mm256_min_ps((__m256)bound.part[p], (__m256)x.part[p]))
+#else
+  r = select(x > bound, bound, x);
+#endif
+  return r;
+}
+
 // A 32-bit word as a float, rounded to nearest even: both halves are exact and the fma rounds once.
 DGF_INLINE Floats to_float(const Words& x) {
   return fma(signed_to_float(shift_right(x, 16)), Floats(65536.0f), signed_to_float(x & Words(0xffffu)));

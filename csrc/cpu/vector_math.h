@@ -1,7 +1,7 @@
 // The primitives of common/scalar_math.h for 16 floats: polynomials, no libm, at most 1 ulp for exp and log.
 
-DGF_INLINE Floats negative_part(const Floats& x) { return select(x > Floats(0), Floats(0), x); }
-DGF_INLINE Floats positive_part(const Floats& x) { return select(x < Floats(0), Floats(0), x); }
+DGF_INLINE Floats negative_part(const Floats& x) { return at_most(Floats(0), x); }
+DGF_INLINE Floats positive_part(const Floats& x) { return at_least(Floats(0), x); }
 DGF_INLINE Floats below_infinity(const Floats& x) {
   const Floats largest(3.402823466e38f);
   return select(x > largest, largest, x);
@@ -37,11 +37,8 @@ DGF_INLINE Floats exp_reduced(const Floats& x) {
   return scale_by_power(y, bits(shifted) - Words(0x4b400000u), n);
 }
 
-// NaN passes every clamp here: its comparisons are false.
-DGF_INLINE Floats clamp(const Floats& x, float low, float high) {
-  const Floats raised = select(x < Floats(low), Floats(low), x);
-  return select(raised > Floats(high), Floats(high), raised);
-}
+// NaN passes every clamp here.
+DGF_INLINE Floats clamp(const Floats& x, float low, float high) { return at_most(Floats(high), at_least(Floats(low), x)); }
 
 DGF_INLINE Floats exp(const Floats& x) { return exp_reduced(clamp(x, -104.0f, 89.0f)); }
 DGF_INLINE Floats exp_finite(const Floats& x) { return exp_reduced(clamp(x, -87.33654f, 88.72283f)); }
