@@ -18,15 +18,19 @@ class FusedNegativeELBO(torch.autograd.Function):
         *inputs, backend = args
         launch = launchers("negative_elbo", backend)
         loss, log_likelihood, kl, *grads = launch.negative_elbo(*inputs, True)
-        ctx.options = inputs[8:]
-        ctx.save_for_backward(*inputs[:8], *grads)
+        ctx.options, ctx.backend = inputs[8:], backend
+        if torch.compiler.is_compiling():
+            ctx.save_for_backward(*inputs[:8], *grads)
+        else:
+            ctx.save_for_backward(*inputs[:8])
+            ctx.gradients = grads
         ctx.mark_non_differentiable(log_likelihood, kl)
         return loss, log_likelihood, kl
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple:
         saved = ctx.saved_tensors  # unpacked once: torch.utils.checkpoint refuses to make them twice
-        inputs, grads = saved[:8], saved[8:]
+        inputs = saved[:8]
         needed = ctx.needs_input_grad
         at = (0, 2, 4, 5)  # decoder_output, likelihood_logvar, mean, scale
         found: list[Tensor | None] = [None] * len(needed)
@@ -37,11 +41,23 @@ class FusedNegativeELBO(torch.autograd.Function):
             for i, grad in zip(wanted, made, strict=True):
                 found[i] = grad
             return tuple(found)
-        for i, grad in zip(at, (grads[0], grads[1], grads[2], grads[3]), strict=True):
+        grads = saved[8:] if torch.compiler.is_compiling() else _take_gradients(ctx, inputs)
+        for i, grad in zip(at, grads, strict=True):
             if needed[i]:
                 grad = grad if _is_one(grad_loss) else grad * grad_loss
                 found[i] = reduce_repeated(grad, inputs[i]).to(inputs[i].dtype) if i == 2 else grad
         return tuple(found)
+
+
+def _take_gradients(ctx: Any, inputs: tuple) -> list[Tensor]:
+    """The gradients that the forward made, given away: what receives them may keep them, in place of a copy.
+
+    A second backward of a retained graph makes them again, so that no caller holds what another one got.
+    """
+    grads, ctx.gradients = ctx.gradients, None
+    if grads is None:
+        _, _, _, *grads = launchers("negative_elbo", ctx.backend).negative_elbo(*inputs, *ctx.options, True)
+    return grads
 
 
 def _is_one(grad_loss: Tensor) -> bool:
