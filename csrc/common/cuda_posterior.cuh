@@ -58,7 +58,9 @@ struct PosteriorInputs {
                         : kl_standard(pack.mean[i] - pack.prior_mean[i], q);
   }
 
-  static __device__ __forceinline__ C precision(const Pack& pack, int i) { return prior_precision(pack.prior_logvar[i]); }
+  static __device__ __forceinline__ C precision(const Pack& pack, int i) {
+    return prior_precision(pack.prior_logvar[i]);
+  }
 
   // d KL / d mean.
   static __device__ __forceinline__ C kl_mean_slope(const Pack& pack, int i) {

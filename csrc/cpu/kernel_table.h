@@ -13,7 +13,6 @@
 #include "../ops/reparameterize_kl/cpu_kernel.h"
 // clang-format on
 
-
 static const CpuKernels kTable = {
     DGF_SET_NAME,
     {bernoulli_rows<float, true, false>, bernoulli_rows<double, true, false>, bernoulli_rows<BFloat16, true, false>,

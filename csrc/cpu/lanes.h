@@ -20,15 +20,16 @@ struct DoubleMask {
     for (int i = 0; i < kLanes; ++i) r.lane[i] = expression; \
     return r;                                                \
   }
-DGF_LANEWISE(Doubles, operator+(const Doubles& a, const Doubles& b), a.lane[i] + b.lane[i])
-DGF_LANEWISE(Doubles, operator-(const Doubles& a, const Doubles& b), a.lane[i] - b.lane[i])
-DGF_LANEWISE(Doubles, operator*(const Doubles& a, const Doubles& b), a.lane[i] * b.lane[i])
-DGF_LANEWISE(Doubles, operator/(const Doubles& a, const Doubles& b), a.lane[i] / b.lane[i])
-DGF_LANEWISE(Doubles, operator-(const Doubles& a), -a.lane[i])
-DGF_LANEWISE(DoubleMask, operator<(const Doubles& a, const Doubles& b), a.lane[i] < b.lane[i])
-DGF_LANEWISE(DoubleMask, operator==(const Doubles& a, const Doubles& b), a.lane[i] == b.lane[i])
+DGF_LANEWISE(Doubles, operator+(const Doubles & a, const Doubles & b), a.lane[i] + b.lane[i])
+DGF_LANEWISE(Doubles, operator-(const Doubles & a, const Doubles & b), a.lane[i] - b.lane[i])
+DGF_LANEWISE(Doubles, operator*(const Doubles & a, const Doubles & b), a.lane[i] * b.lane[i])
+DGF_LANEWISE(Doubles, operator/(const Doubles & a, const Doubles & b), a.lane[i] / b.lane[i])
+DGF_LANEWISE(Doubles, operator-(const Doubles & a), -a.lane[i])
+DGF_LANEWISE(DoubleMask, operator<(const Doubles & a, const Doubles & b), a.lane[i] < b.lane[i])
+DGF_LANEWISE(DoubleMask, operator==(const Doubles & a, const Doubles & b), a.lane[i] == b.lane[i])
 DGF_LANEWISE(DoubleMask, both(const DoubleMask& a, const DoubleMask& b), a.lane[i] && b.lane[i])
-DGF_LANEWISE(Doubles, select(const DoubleMask& m, const Doubles& a, const Doubles& b), m.lane[i] ? a.lane[i] : b.lane[i])
+DGF_LANEWISE(Doubles, select(const DoubleMask& m, const Doubles& a, const Doubles& b),
+             m.lane[i] ? a.lane[i] : b.lane[i])
 DGF_LANEWISE(Doubles, fma(const Doubles& a, const Doubles& b, const Doubles& c),
              dgf::fma(a.lane[i], b.lane[i], c.lane[i]))
 DGF_LANEWISE(Doubles, exp(const Doubles& x), dgf::exp(x.lane[i]))
@@ -120,9 +121,8 @@ DGF_INLINE void store_narrow(const Words& x, uint16_t* to) {
 // Part by part: as one memcpy of the struct it goes through 16-byte pieces on the stack.
 typedef float UnalignedFloat __attribute__((vector_size(DGF_VECTOR_BYTES), aligned(4), may_alias));
 
-DGF_INLINE void load_vector(const float* from, Floats& x) {
-  DGF_EACH_PART(x.part[p] = *(const UnalignedFloat*)(from + p * kPartLanes))
-}
+DGF_INLINE void load_vector(const float* from,
+                            Floats& x){DGF_EACH_PART(x.part[p] = *(const UnalignedFloat*)(from + p * kPartLanes))}
 
 DGF_INLINE void load_vector(const BFloat16* from, Floats& x) {
   x = from_bits(shift_left(widen((const uint16_t*)from), 16));
@@ -207,9 +207,8 @@ DGF_INLINE V apply_mask(const V& x, const uint8_t* mask, Extent extent) {
 
 // ---- stores ------------------------------------------------------------------------------------------------------
 
-DGF_INLINE void store_vector(const Floats& x, float* to) {
-  DGF_EACH_PART(*(UnalignedFloat*)(to + p * kPartLanes) = x.part[p])
-}
+DGF_INLINE void store_vector(const Floats& x,
+                             float* to){DGF_EACH_PART(*(UnalignedFloat*)(to + p * kPartLanes) = x.part[p])}
 
 DGF_INLINE void store_vector(const Floats& x, BFloat16* to) {
   const Words raw = bits(x);

@@ -64,16 +64,16 @@ inline int32_t shim_type(ScalarType type) {
   }
 }
 
-// A new contiguous floating tensor on the CPU. The shim is called straight: through the dispatcher an allocation costs a
-// microsecond more, which a small batch notices.
+// A new contiguous floating tensor on the CPU. The shim is called straight: through the dispatcher an allocation costs
+// a microsecond more, which a small batch notices.
 inline Tensor empty(const std::vector<int64_t>& sizes, ScalarType type) {
   std::vector<int64_t> strides(sizes.size());
   int64_t stride = 1;
   for (size_t i = sizes.size(); i-- > 0; stride *= std::max<int64_t>(1, sizes[i])) strides[i] = stride;
   AtenTensorHandle handle = nullptr;
   STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(),
-                                                         strides.data(), shim_type(type),
-                                                         aoti_torch_device_type_cpu(), 0, &handle));
+                                                         strides.data(), shim_type(type), aoti_torch_device_type_cpu(),
+                                                         0, &handle));
   return Tensor(handle);
 }
 
@@ -102,8 +102,7 @@ inline int64_t repeating_rows(const Tensor& operand, const Rows& view, const cha
 inline RowOperand row_operand(const std::optional<Tensor>& operand, const Tensor& like, const Rows& view,
                               const char* name) {
   if (!operand) return {nullptr, 1};
-  STD_TORCH_CHECK(operand->scalar_type() == like.scalar_type(), "deepgen_fast: ", name,
-                  " must have the input's dtype");
+  STD_TORCH_CHECK(operand->scalar_type() == like.scalar_type(), "deepgen_fast: ", name, " must have the input's dtype");
   return {operand->const_data_ptr(), repeating_rows(*operand, view, name)};
 }
 
@@ -131,7 +130,8 @@ inline void check_numel(const Tensor& tensor, int64_t numel, const char* name) {
 
 // Work below this many elements is not worth another thread: waking one costs some microseconds.
 constexpr int64_t kGrain = 8192;
-// A longer row is cut into chunks that threads share; a multiple of the columns a Philox counter and a lane block cover.
+// A longer row is cut into chunks that threads share; a multiple of the columns a Philox counter and a lane block
+// cover.
 constexpr int64_t kChunk = 1 << 15;
 
 inline int64_t chunks_of(int64_t columns) { return std::max<int64_t>(1, (columns + kChunk - 1) / kChunk); }

@@ -7,8 +7,8 @@ static const uint32_t kLaneOrder[kLanes] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 
 // Noise of examples [example, ...) starting at column group `group`, for `count` groups of four columns in all.
 // A row occupies `groups` groups; what lies past a row's last column is noise nobody reads. Writes
 // round_up(count, 16) * 4 floats.
-DGF_OUT_OF_LINE void fill_noise(uint64_t seed, int64_t sample, int64_t example, int64_t group, int64_t groups, int64_t count,
-                              float* noise) {
+DGF_OUT_OF_LINE void fill_noise(uint64_t seed, int64_t sample, int64_t example, int64_t group, int64_t groups,
+                                int64_t count, float* noise) {
   // Each lane's (example, group) pair, stepped 16 counters at a time without a division.
   uint32_t first_example[kLanes], first_group[kLanes];
   for (int l = 0; l < kLanes; ++l) {

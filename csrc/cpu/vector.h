@@ -14,10 +14,10 @@
 
 #define DGF_INLINE static inline __attribute__((always_inline))
 // A statement for every part p. Written out, not looped: with constant indices the parts live in registers.
-#define DGF_PART(index, ...)    \
-  {                             \
-    constexpr int p = index;    \
-    __VA_ARGS__;                \
+#define DGF_PART(index, ...) \
+  {                          \
+    constexpr int p = index; \
+    __VA_ARGS__;             \
   }
 #if DGF_PARTS == 1
 #define DGF_EACH_PART(...) DGF_PART(0, __VA_ARGS__)
@@ -43,26 +43,22 @@ struct Mask {
 struct Words {
   NativeWord part[DGF_PARTS];
   Words() = default;
-  __attribute__((always_inline)) explicit Words(uint32_t word) {
-    DGF_EACH_PART(part[p] = NativeWord{} + word)
-  }
+  __attribute__((always_inline)) explicit Words(uint32_t word) { DGF_EACH_PART(part[p] = NativeWord{} + word) }
 };
 
 struct Floats {
   NativeFloat part[DGF_PARTS];
   Floats() = default;
-  __attribute__((always_inline)) explicit Floats(float value) {
-    DGF_EACH_PART(part[p] = NativeFloat{} + value)
-  }
+  __attribute__((always_inline)) explicit Floats(float value) { DGF_EACH_PART(part[p] = NativeFloat{} + value) }
   __attribute__((always_inline)) explicit Floats(double value) : Floats(static_cast<float>(value)) {}
   __attribute__((always_inline)) explicit Floats(int value) : Floats(static_cast<float>(value)) {}
 };
 
-#define DGF_BINARY(Type, op)                                          \
-  DGF_INLINE Type operator op(const Type& a, const Type& b) {         \
-    Type r;                                                           \
-    DGF_EACH_PART(r.part[p] = a.part[p] op b.part[p])                 \
-    return r;                                                         \
+#define DGF_BINARY(Type, op)                                  \
+  DGF_INLINE Type operator op(const Type& a, const Type& b) { \
+    Type r;                                                   \
+    DGF_EACH_PART(r.part[p] = a.part[p] op b.part[p])         \
+    return r;                                                 \
   }
 DGF_BINARY(Floats, +)
 DGF_BINARY(Floats, -)
@@ -79,19 +75,19 @@ DGF_INLINE Words operator^(const Words& a, uint32_t b) { return a ^ Words(b); }
 DGF_INLINE Words xor3(const Words& a, const Words& b, uint32_t c) {
 #if DGF_VECTOR_BYTES == 64
   Words r;
-  r.part[0] = (NativeWord)_mm512_ternarylogic_epi32((__m512i)a.part[0], (__m512i)b.part[0],
-                                                    _mm512_set1_epi32((int)c), 0x96);
+  r.part[0] =
+      (NativeWord)_mm512_ternarylogic_epi32((__m512i)a.part[0], (__m512i)b.part[0], _mm512_set1_epi32((int)c), 0x96);
   return r;
 #else
   return a ^ b ^ c;
 #endif
 }
 
-#define DGF_COMPARE(Type, op)                                         \
-  DGF_INLINE Mask operator op(const Type& a, const Type& b) {         \
-    Mask r;                                                           \
-    DGF_EACH_PART(r.part[p] = a.part[p] op b.part[p])                 \
-    return r;                                                         \
+#define DGF_COMPARE(Type, op)                                 \
+  DGF_INLINE Mask operator op(const Type& a, const Type& b) { \
+    Mask r;                                                   \
+    DGF_EACH_PART(r.part[p] = a.part[p] op b.part[p])         \
+    return r;                                                 \
   }
 DGF_COMPARE(Floats, <)
 DGF_COMPARE(Floats, >)
@@ -160,8 +156,8 @@ DGF_INLINE Floats fma(const Floats& a, const Floats& b, const Floats& c) {
 #elif DGF_VECTOR_BYTES == 32
   DGF_EACH_PART(r.part[p] = (NativeFloat)_mm256_fmadd_ps((__m256)a.part[p], (__m256)b.part[p], (__m256)c.part[p]))
 #else
-  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane)
-      r.part[p][lane] = __builtin_fmaf(a.part[p][lane], b.part[p][lane], c.part[p][lane]))
+  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) r.part[p][lane] =
+                    __builtin_fmaf(a.part[p][lane], b.part[p][lane], c.part[p][lane]))
 #endif
   return r;
 }
@@ -215,12 +211,11 @@ DGF_INLINE void multiply_high_low(uint32_t multiplier, const Words& word, Words&
   high.part[0] = (NativeWord)_mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
   low.part[0] = (NativeWord)_mm512_mask_shuffle_epi32(even, 0xAAAA, odd, _MM_PERM_CCAA);
 #elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART(
-    const __m256i m = _mm256_set1_epi32((int)multiplier); const __m256i w = (__m256i)word.part[p];
-    const __m256i even = _mm256_mul_epu32(w, m);
-    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(w, 32), m);
-    high.part[p] = (NativeWord)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
-    low.part[p] = (NativeWord)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);)
+  DGF_EACH_PART(const __m256i m = _mm256_set1_epi32((int)multiplier); const __m256i w = (__m256i)word.part[p];
+                const __m256i even = _mm256_mul_epu32(w, m);
+                const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(w, 32), m);
+                high.part[p] = (NativeWord)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+                low.part[p] = (NativeWord)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);)
 #else
   DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane) {
     const uint64_t product = (uint64_t)multiplier * word.part[p][lane];
@@ -230,7 +225,8 @@ DGF_INLINE void multiply_high_low(uint32_t multiplier, const Words& word, Words&
 #endif
 }
 
-// Transpose 4 x 4 floats inside each group of four lanes: on return v0 holds what lanes 0 of each group held, and so on.
+// Transpose 4 x 4 floats inside each group of four lanes: on return v0 holds what lanes 0 of each group held, and so
+// on.
 #if DGF_VECTOR_BYTES == 64
 #define DGF_LOW_PAIRS 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29
 #define DGF_HIGH_PAIRS 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31
@@ -248,15 +244,14 @@ DGF_INLINE void multiply_high_low(uint32_t multiplier, const Words& word, Words&
 #define DGF_HIGH_HALVES 2, 3, 6, 7
 #endif
 DGF_INLINE void transpose_quads(Floats& v0, Floats& v1, Floats& v2, Floats& v3) {
-  DGF_EACH_PART(
-      const NativeFloat ab_low = __builtin_shufflevector(v0.part[p], v1.part[p], DGF_LOW_PAIRS);
-      const NativeFloat ab_high = __builtin_shufflevector(v0.part[p], v1.part[p], DGF_HIGH_PAIRS);
-      const NativeFloat cd_low = __builtin_shufflevector(v2.part[p], v3.part[p], DGF_LOW_PAIRS);
-      const NativeFloat cd_high = __builtin_shufflevector(v2.part[p], v3.part[p], DGF_HIGH_PAIRS);
-      v0.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_LOW_HALVES);
-      v1.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_HIGH_HALVES);
-      v2.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_LOW_HALVES);
-      v3.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_HIGH_HALVES))
+  DGF_EACH_PART(const NativeFloat ab_low = __builtin_shufflevector(v0.part[p], v1.part[p], DGF_LOW_PAIRS);
+                const NativeFloat ab_high = __builtin_shufflevector(v0.part[p], v1.part[p], DGF_HIGH_PAIRS);
+                const NativeFloat cd_low = __builtin_shufflevector(v2.part[p], v3.part[p], DGF_LOW_PAIRS);
+                const NativeFloat cd_high = __builtin_shufflevector(v2.part[p], v3.part[p], DGF_HIGH_PAIRS);
+                v0.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_LOW_HALVES);
+                v1.part[p] = __builtin_shufflevector(ab_low, cd_low, DGF_HIGH_HALVES);
+                v2.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_LOW_HALVES);
+                v3.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_HIGH_HALVES))
 }
 #undef DGF_LOW_PAIRS
 #undef DGF_HIGH_PAIRS

@@ -38,7 +38,9 @@ DGF_INLINE Floats exp_reduced(const Floats& x) {
 }
 
 // NaN passes every clamp here.
-DGF_INLINE Floats clamp(const Floats& x, float low, float high) { return at_most(Floats(high), at_least(Floats(low), x)); }
+DGF_INLINE Floats clamp(const Floats& x, float low, float high) {
+  return at_most(Floats(high), at_least(Floats(low), x));
+}
 
 DGF_INLINE Floats exp(const Floats& x) { return exp_reduced(clamp(x, -104.0f, 89.0f)); }
 DGF_INLINE Floats exp_finite(const Floats& x) { return exp_reduced(clamp(x, -87.33654f, 88.72283f)); }

@@ -28,8 +28,8 @@ struct LikelihoodInputs {
     arguments.logvar_scalar = shared_logvar;
     STD_TORCH_CHECK(!logvar || logvar->scalar_type() == output.scalar_type(),
                     "deepgen_fast: logvar must have the input's dtype");
-    arguments.logvar = shared_logvar ? RowOperand{logvar->const_data_ptr(), 1}
-                                     : row_operand(logvar, output, view, "logvar");
+    arguments.logvar =
+        shared_logvar ? RowOperand{logvar->const_data_ptr(), 1} : row_operand(logvar, output, view, "logvar");
     arguments.columns = view.columns;
   }
 

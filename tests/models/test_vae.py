@@ -32,13 +32,7 @@ def images(*shape: int) -> torch.Tensor:
 )
 @pytest.mark.parametrize("architecture", ["two_layer", "convolutional"])
 def test_every_combination_has_the_shapes_it_says(architecture, likelihood, variance, scale):
-    values = {
-        **CONFIG,
-        "architecture": architecture,
-        "likelihood": likelihood,
-        "variance": variance,
-        "scale": scale,
-    }
+    values = {**CONFIG, "architecture": architecture, "likelihood": likelihood, "variance": variance, "scale": scale}
     model = build_model(SimpleNamespace(**values), event_shape=(1, 9, 12))
     x = images(5, 1, 9, 12)
     channels = 2 if variance == "per_pixel" else 1
@@ -64,9 +58,7 @@ def test_two_layer_vae_is_the_chapters_equations():
     x = images(3, 6)
     h = torch.sigmoid(x @ state["encoder.hidden.weight"].T + state["encoder.hidden.bias"])
     posterior = model.encode(x)
-    torch.testing.assert_close(
-        posterior.mean, h @ state["encoder.mean.weight"].T + state["encoder.mean.bias"]
-    )
+    torch.testing.assert_close(posterior.mean, h @ state["encoder.mean.weight"].T + state["encoder.mean.bias"])
     a = h @ state["encoder.scale.weight"].T + state["encoder.scale.bias"]
     torch.testing.assert_close(posterior.std(), torch.log1p(torch.exp(a)))
     assert posterior.kwargs().keys() == {"pre_softplus"}
@@ -129,18 +121,9 @@ def test_wrong_inputs_are_named():
         (lambda: two_layer_vae((4,), hidden_dim=0), "hidden_dim: expected at least 1, got 0"),
         (lambda: two_layer_vae((4,), scale="variance"), "scale: expected one of logvar, std"),
         (lambda: two_layer_vae((4,), activation="gelu2"), "activation: expected one of relu"),
-        (
-            lambda: convolutional_vae((784,)),
-            r"event_shape: expected \(channels, height, width\), got \(784,\)",
-        ),
-        (
-            lambda: convolutional_vae((1, 3, 8), channels=(2, 2)),
-            "2 halvings need height and width of at least 4",
-        ),
-        (
-            lambda: convolutional_vae((1, 8, 8), channels=()),
-            "channels: expected one or more positive integers",
-        ),
+        (lambda: convolutional_vae((784,)), r"event_shape: expected \(channels, height, width\), got \(784,\)"),
+        (lambda: convolutional_vae((1, 3, 8), channels=(2, 2)), "2 halvings need height and width of at least 4"),
+        (lambda: convolutional_vae((1, 8, 8), channels=()), "channels: expected one or more positive integers"),
     ],
 )
 def test_wrong_sizes_are_named(build, message):

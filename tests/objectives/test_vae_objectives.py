@@ -22,15 +22,7 @@ def batch(count: int = 6) -> torch.Tensor:
 
 def test_warm_up_rises_linearly_to_beta():
     objective = ELBO(beta=4.0, warmup_steps=8)
-    assert [objective.beta_at(step) for step in (0, 1, 4, 7, 8, 100, None)] == [
-        0.0,
-        0.5,
-        2.0,
-        3.5,
-        4.0,
-        4.0,
-        4.0,
-    ]
+    assert [objective.beta_at(step) for step in (0, 1, 4, 7, 8, 100, None)] == [0.0, 0.5, 2.0, 3.5, 4.0, 4.0, 4.0]
     assert ELBO(beta=0.5).beta_at(0) == 0.5
 
 
@@ -161,12 +153,7 @@ def test_a_generator_decides_the_loss():
 
 def test_validation_measures_the_bound_itself():
     validation = ELBO(beta=4.0, warmup_steps=10, free_bits=0.5, num_samples=3).for_validation()
-    assert (validation.beta, validation.warmup_steps, validation.free_bits, validation.num_samples) == (
-        1.0,
-        0,
-        0.0,
-        3,
-    )
+    assert (validation.beta, validation.warmup_steps, validation.free_bits, validation.num_samples) == (1.0, 0, 0.0, 3)
     bound = ImportanceWeightedBound(3)
     assert bound.for_validation() is bound
 

@@ -13,8 +13,7 @@ Tensor gaussian_log_likelihood(const Tensor& mean, const Tensor& target, std::op
 }
 
 std::tuple<Tensor, Tensor, Tensor> gaussian_log_likelihood_backward(const Tensor& grad, const Tensor& mean,
-                                                                    const Tensor& target,
-                                                                    std::optional<Tensor> logvar,
+                                                                    const Tensor& target, std::optional<Tensor> logvar,
                                                                     std::optional<Tensor> mask, bool elementwise,
                                                                     bool need_mean, bool need_target,
                                                                     bool need_logvar) {

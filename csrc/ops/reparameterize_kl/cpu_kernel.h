@@ -75,13 +75,14 @@ void reparameterize_kl_rows(const PosteriorArguments& a, const Span& s) {
         store(z, (T*)a.z + sample_start + start + at, extent);
       };
       if (sample > 0) return each_column(begin, end, sample_z);
-      s.partial[row * s.chunks + s.chunk] += sum_columns<V>(begin, end, [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
-        sample_z(at, extent);
-        const V mean = load<V>(means + start + at, extent), scale = load<V>(scales + start + at, extent);
-        const V kl = kl_element<T, kind>(mean, scale, prior, at, extent);
-        if (a.kl_values) store(kl, (Accumulate*)a.kl_values + start + at, extent);
-        return kl;
-      });
+      s.partial[row * s.chunks + s.chunk] +=
+          sum_columns<V>(begin, end, [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
+            sample_z(at, extent);
+            const V mean = load<V>(means + start + at, extent), scale = load<V>(scales + start + at, extent);
+            const V kl = kl_element<T, kind>(mean, scale, prior, at, extent);
+            if (a.kl_values) store(kl, (Accumulate*)a.kl_values + start + at, extent);
+            return kl;
+          });
     });
   }
 }
@@ -112,8 +113,7 @@ void reparameterize_kl_backward_rows(const PosteriorArguments& a, const Span& s)
       if (a.grad_prior_mean) {
         const V variance = expand_scale<kind>(scale).variance;
         store(-(grad * mean_slope), (T*)a.grad_prior_mean + start + at, extent);
-        store(grad * kl_prior_logvar_slope(offset, variance, precision),
-              (T*)a.grad_prior_logvar + start + at, extent);
+        store(grad * kl_prior_logvar_slope(offset, variance, precision), (T*)a.grad_prior_logvar + start + at, extent);
       }
     }
     store(grad_mean, (T*)a.grad_mean + start + at, extent);
@@ -193,12 +193,12 @@ void kl_with_gradient_rows(const PosteriorArguments& a, const Span& s) {
 }
 
 // The scale kind is a property of the call: one branch here, none in the loops.
-#define DGF_BY_SCALE_KIND(name, rows)                                                  \
-  template <class T>                                                                   \
-  void name(const PosteriorArguments& a, const Span& s) {                              \
-    if (a.scale_kind == kLogVariance) return rows<T, kLogVariance>(a, s);              \
-    if (a.scale_kind == kStandardDeviation) return rows<T, kStandardDeviation>(a, s);  \
-    return rows<T, kPreSoftplus>(a, s);                                                \
+#define DGF_BY_SCALE_KIND(name, rows)                                                 \
+  template <class T>                                                                  \
+  void name(const PosteriorArguments& a, const Span& s) {                             \
+    if (a.scale_kind == kLogVariance) return rows<T, kLogVariance>(a, s);             \
+    if (a.scale_kind == kStandardDeviation) return rows<T, kStandardDeviation>(a, s); \
+    return rows<T, kPreSoftplus>(a, s);                                               \
   }
 DGF_BY_SCALE_KIND(reparameterize_kl_any, reparameterize_kl_rows)
 DGF_BY_SCALE_KIND(reparameterize_kl_backward_any, reparameterize_kl_backward_rows)

@@ -176,9 +176,9 @@ struct ReparameterizeBackward {
       for (int i = 0; i < N; ++i) {
         const C variance = expand_scale<decltype(kind)::value>(pack.scale[i]).variance;
         prior_mean_grad[i] = grad_kl ? -kl_grad[i] * inputs.kl_mean_slope(pack, i) : C(0);
-        prior_logvar_grad[i] =
-            grad_kl ? kl_grad[i] * kl_prior_logvar_slope(pack.mean[i] - pack.prior_mean[i], variance, inputs.precision(pack, i))
-                    : C(0);
+        prior_logvar_grad[i] = grad_kl ? kl_grad[i] * kl_prior_logvar_slope(pack.mean[i] - pack.prior_mean[i], variance,
+                                                                            inputs.precision(pack, i))
+                                       : C(0);
       }
     });
     store<Vectorized>(grad_prior_mean + at, valid, prior_mean_grad);
