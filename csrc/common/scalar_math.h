@@ -16,6 +16,9 @@ DGF_HOST_DEVICE double fma(double a, double b, double c) { return ::fma(a, b, c)
 DGF_HOST_DEVICE float exp(float x) { return ::expf(x); }
 DGF_HOST_DEVICE double exp(double x) { return ::exp(x); }
 
+DGF_HOST_DEVICE float tanh(float x) { return ::tanhf(x); }
+DGF_HOST_DEVICE double tanh(double x) { return ::tanh(x); }
+
 DGF_HOST_DEVICE float log(float x) { return ::logf(x); }
 DGF_HOST_DEVICE double log(double x) { return ::log(x); }
 

@@ -1,7 +1,8 @@
 // How a kernel walks a row: 16 columns at a time in the accumulation type, with loads and stores that convert.
 // float, bfloat16 and half compute in Floats; double in Doubles, lane by lane through libm (for gradcheck, not speed).
 
-#define DGF_OUT_OF_LINE static __attribute__((noinline))
+// unused: not every translation unit needs all of them
+#define DGF_OUT_OF_LINE static __attribute__((noinline, unused))
 
 struct Doubles {
   double lane[kLanes];
@@ -34,6 +35,7 @@ DGF_LANEWISE(Doubles, fma(const Doubles& a, const Doubles& b, const Doubles& c),
              dgf::fma(a.lane[i], b.lane[i], c.lane[i]))
 DGF_LANEWISE(Doubles, exp(const Doubles& x), dgf::exp(x.lane[i]))
 DGF_LANEWISE(Doubles, exp_finite(const Doubles& x), dgf::exp_finite(x.lane[i]))
+DGF_LANEWISE(Doubles, tanh(const Doubles& x), dgf::tanh(x.lane[i]))
 DGF_LANEWISE(Doubles, log(const Doubles& x), dgf::log(x.lane[i]))
 DGF_LANEWISE(Doubles, log1p_unit(const Doubles& x), dgf::log1p_unit(x.lane[i]))
 DGF_LANEWISE(Doubles, absolute(const Doubles& x), dgf::absolute(x.lane[i]))

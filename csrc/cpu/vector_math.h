@@ -45,6 +45,19 @@ DGF_INLINE Floats clamp(const Floats& x, float low, float high) {
 DGF_INLINE Floats exp(const Floats& x) { return exp_reduced(clamp(x, -104.0f, 89.0f)); }
 DGF_INLINE Floats exp_finite(const Floats& x) { return exp_reduced(clamp(x, -87.33654f, 88.72283f)); }
 
+// tanh: near 0, where 1 - exp would cancel, an odd polynomial.
+DGF_INLINE Floats tanh(const Floats& x) {
+  const Floats size = absolute(x), square = x * x;
+  Floats y = fma(square, Floats(-5.70498872745e-3f), Floats(2.06390887954e-2f));
+  y = fma(y, square, Floats(-5.37397155531e-2f));
+  y = fma(y, square, Floats(1.33314422036e-1f));
+  y = fma(y, square, Floats(-3.33332819422e-1f));
+  y = fma(y * square, x, x);
+  const Floats decay = exp(size * Floats(-2));
+  const Floats far = Floats(1) - (decay + decay) / (decay + Floats(1));
+  return select(size < Floats(0.625f), y, from_bits(bits(far) ^ (bits(x) & Words(0x80000000u))));
+}
+
 // log of a positive normal number.
 DGF_INLINE Floats log_normal(const Floats& x) {
   // Exponent such that the mantissa falls in [sqrt(1/2), sqrt(2)).

@@ -1,7 +1,7 @@
 // Reparameterization z = mean + sigma * noise (13.27) and the KL divergence of two diagonal Gaussians (13.25, 13.26).
 #pragma once
 
-#include "../../common/scalar_math.h"
+#include "../../common/activation.h"
 
 namespace dgf {
 
@@ -16,13 +16,6 @@ struct Scale {
 template <class V>
 DGF_HOST_DEVICE V softplus(V x) {
   return positive_part(x) + log1p_unit(exp(-absolute(x)));
-}
-
-template <class V>
-DGF_HOST_DEVICE V sigmoid(V x) {
-  const V decay = exp(-absolute(x));
-  const V inverse = V(1) / (decay + V(1));
-  return select(x < V(0), decay * inverse, inverse);
 }
 
 // log softplus(x): x itself where softplus(x) = exp(x) to working precision, so it is finite for every finite x.
