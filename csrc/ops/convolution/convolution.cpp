@@ -215,7 +215,8 @@ Tensor conv2d_weight_gradient(const Tensor& given_small, const Tensor& given_lar
   arguments.output = gradient.mutable_data_ptr();
   const ConvolutionKernels& table = convolutions();
   const int element = static_cast<int>(element_of(small, "small"));
-  Plan plan = plan_weight(shape, table.panel[element], torch::stable::get_num_threads());
+  const int64_t bytes = small.scalar_type() == ScalarType::Double ? 8 : 4;
+  Plan plan = plan_weight(shape, table.panel[element], bytes, torch::stable::get_num_threads());
   run(plan, arguments, table.conv2d_weight_gradient[element], table.weight_workspace[element]);
   return gradient;
 }

@@ -40,11 +40,6 @@ struct Image {
     const bool inside = y >= 0 && y < height && x >= 0 && x < width;
     return inside ? data + ((example * height + y) * width + x) * channels : zeros;
   }
-  // Pixels (y + step * i, x + step * j) of a window of rows x columns.
-  void window(int64_t example, int64_t y, int64_t x, int step, int rows, int columns, const T** pixels) const {
-    for (int i = 0; i < rows; ++i)
-      for (int j = 0; j < columns; ++j) pixels[i * columns + j] = at(example, y + step * i, x + step * j);
-  }
 };
 
 // Tiles of kTile x kTile pixels of the small image's grid (of each phase of the large one), over all examples.
@@ -70,3 +65,30 @@ DGF_INLINE TileGrid large_grid(const ConvolutionShape& s) {
 }
 
 DGF_INLINE int smaller(int64_t a, int64_t b) { return (int)(a < b ? a : b); }
+
+// Calls body(tile, pixels, next) for `count` tiles from `first` on: the pixels (step * y + top + step * i,
+// step * x + left + step * j) of the window that belongs to the tile at (y, x), and those of the next tile.
+template <int kRows, int kColumns, class T, class F>
+DGF_INLINE void each_window(const Image<T>& image, const TileGrid& grid, int64_t first, int64_t count, int step,
+                            int64_t top, int64_t left, F body) {
+  const T* pixels[2][kRows * kColumns];
+  const auto find = [&](int64_t tile, const T** window) {
+    const TileGrid::Position at = grid.at(first + tile);
+    for (int i = 0; i < kRows; ++i)
+      for (int j = 0; j < kColumns; ++j)
+        window[i * kColumns + j] = image.at(at.example, step * (at.y + i) + top, step * (at.x + j) + left);
+  };
+  if (count > 0) find(0, pixels[0]);
+  for (int64_t tile = 0; tile < count; ++tile) {
+    const T** const next = pixels[(tile + 1) % 2];
+    find(tile + 1 < count ? tile + 1 : tile, next);
+    body(tile, pixels[tile % 2], next);
+  }
+}
+
+// Lines that will be read soon, one of each pixel.
+template <int count, class T>
+DGF_INLINE void expect_loads(const T* const* pixels, int64_t at) {
+#pragma GCC unroll 36
+  for (int i = 0; i < count; ++i) __builtin_prefetch(pixels[i] + at);
+}

@@ -84,25 +84,25 @@ struct ImageWork {
     const Image<T> image = transposed
                                ? Image<T>{(const T*)a.small, shape.small_height, shape.small_width, in_channels, zeros}
                                : Image<T>{(const T*)a.large, shape.large_height, shape.large_width, in_channels, zeros};
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      const TileGrid::Position at = grid.at(task.row_begin + tile);
-      const T* pixels[kWindowY * kWindowX];
-      if (transposed)
-        image.window(at.example, at.y - y.offset - (kY - 1), at.x - x.offset - (kX - 1), 1, kWindowY, kWindowX, pixels);
-      else
-        image.window(at.example, shape.stride * (at.y + y.offset) + y.large_phase,
-                     shape.stride * (at.x + x.offset) + x.large_phase, shape.stride, kWindowY, kWindowX, pixels);
-      S* const row = windows + tile / groups.rows * products * window_stride + tile % groups.rows * blocks.depth;
-      const int64_t block_stride = groups.count * products * window_stride;
-      for (int64_t c = begin; c < end; c += kLanes) {
-        const Extent extent{smaller(kLanes, end - c)};
-        S* const to = row + (c - begin) / blocks.depth * block_stride + (c - begin) % blocks.depth;
-        window_2d<kY, kX, V>([&](int i, int j)
-                                 DGF_LAMBDA_INLINE { return load<V>(pixels[i * kWindowX + j] + c, extent); },
-                             [&](int i, int j, const V& value)
-                                 DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * window_stride); });
-      }
-    }
+    const int step = transposed ? 1 : shape.stride;
+    const int64_t top = transposed ? -y.offset - (kY - 1) : step * y.offset + y.large_phase;
+    const int64_t left = transposed ? -x.offset - (kX - 1) : step * x.offset + x.large_phase;
+    const int64_t block_stride = groups.count * products * window_stride;
+    each_window<kWindowY, kWindowX>(
+        image, grid, task.row_begin, tiles, step, top, left,
+        [&](int64_t tile, const T* const* pixels, const T* const* next) {
+          S* const row = windows + tile / groups.rows * products * window_stride + tile % groups.rows * blocks.depth;
+          for (int64_t c = begin; c < end; c += kLanes) {
+            const Extent extent{smaller(kLanes, end - c)};
+            S* const to = row + (c - begin) / blocks.depth * block_stride + (c - begin) % blocks.depth;
+            expect_loads<kWindowY * kWindowX>(next, c);
+            expect_stores<kWindowY * kWindowX>(to + kLanes, window_stride);
+            window_2d<kY, kX, V>(
+                [&](int i, int j) DGF_LAMBDA_INLINE { return load<V>(pixels[i * kWindowX + j] + c, extent); },
+                [&](int i, int j, const V& value)
+                    DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * window_stride); });
+          }
+        });
   }
 
   // Weights of a phase, input channels [begin, begin + depth) by output channels [first, first + columns), those past
@@ -113,18 +113,31 @@ struct ImageWork {
     const int64_t taps = shape.kernel * shape.kernel;
     const int64_t in_stride = transposed ? shape.large_channels * taps : taps;
     const int64_t out_stride = transposed ? taps : shape.large_channels * taps;
-    const T* const origin = (const T*)a.weight + y.first * shape.kernel + x.first;
-    for (int64_t column = 0; column < columns; column += kLanes) {
+    const auto transform = [&](int64_t k, int64_t column) DGF_LAMBDA_INLINE {
       const int lanes = smaller(kLanes, task.column_end - first - column);
-      S* to = weights + column / kPanel * kPanel * blocks.depth + column % kPanel;
-      const T* from = origin + begin * in_stride + (first + column) * out_stride;
-      for (int64_t k = 0; k < depth; ++k, to += kPanel, from += in_stride) {
-        V tap[kY][kX];
-        load_taps<kY, kX, V>(from, out_stride, lanes > 0 ? lanes : 0, shape.kernel, shape.stride, transposed, tap);
-        weight_2d<kY, kX, V>([&](int i, int j) DGF_LAMBDA_INLINE { return tap[i][j]; },
-                             [&](int i, int j, const V& value)
-                                 DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * weight_stride); });
-      }
+      S* const to = weights + column / kPanel * kPanel * blocks.depth + k * kPanel + column % kPanel;
+      expect_stores<(kY + kTile - 1) * kWindowX>(to + kPanel, weight_stride);
+      V tap[kY][kX];
+      load_taps<kY, kX, V>((const T*)a.weight + (begin + k) * in_stride + (first + column) * out_stride, out_stride,
+                           lanes > 0 ? lanes : 0, y.first * shape.kernel + x.first, shape.kernel, shape.stride,
+                           transposed, tap);
+      weight_2d<kY, kX, V>([&](int i, int j) DGF_LAMBDA_INLINE { return tap[i][j]; },
+                           [&](int i, int j, const V& value)
+                               DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * weight_stride); });
+    };
+    // In the order in which the weights lie in memory.
+    if (transposed) {
+      for (int64_t k = 0; k < depth; ++k)
+        for (int64_t column = 0; column < columns; column += kLanes) {
+          // The next row lies far away: ask for it now.
+          const T* const next = (const T*)a.weight + (begin + k + 1) * in_stride + (first + column) * out_stride;
+          for (int64_t at = 0; at < kLanes * taps * (int64_t)sizeof(T); at += 64)
+            __builtin_prefetch((const char*)next + at);
+          transform(k, column);
+        }
+    } else {
+      for (int64_t column = 0; column < columns; column += kLanes)
+        for (int64_t k = 0; k < depth; ++k) transform(k, column);
     }
   }
 
@@ -140,7 +153,8 @@ struct ImageWork {
         const S* const left = block + (group * products + product) * window_stride;
         for (int64_t panel = 0; panel < panels; ++panel)
           run(left, stride, weights + product * weight_stride + panel * kPanel * blocks.depth, depth,
-              sums + (((first_panel + panel) * groups.count + group) * products + product) * kProductStride);
+              sums + (((first_panel + panel) * groups.count + group) * products + product) * kProductStride,
+              left + products * window_stride);
       }
   }
 

@@ -87,9 +87,13 @@ inline Plan plan_image(const ConvolutionShape& s, bool transposed, int64_t tiles
 }
 
 // Rows are channels of the small image, columns those of the large one.
-inline Plan plan_weight(const ConvolutionShape& s, int64_t panel, int64_t threads) {
+inline Plan plan_weight(const ConvolutionShape& s, int64_t panel, int64_t element, int64_t threads) {
+  const int64_t along = 3 * s.stride + s.kernel;
+  const int64_t area = 2 * kBufferBytes / (along * along * element);  // channels by channels
+  const int64_t columns = std::min(std::max<int64_t>(64, panel), divide_up(s.large_channels, panel) * panel);
+  const int64_t rows = std::max<int64_t>(24, area / columns / 12 * 12);
   Plan plan{{0, 0, kDepth, 0}, {}};
-  plan.tasks = share(s.small_channels, 12, 252, s.large_channels, panel, 128, threads, 5.0, 5.0);
+  plan.tasks = share(s.small_channels, 12, rows, s.large_channels, panel, columns, threads, 5.0, 20.0);
   return plan;
 }
 

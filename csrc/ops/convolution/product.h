@@ -1,5 +1,6 @@
 // The matrix product of the convolutions: register tiles of kRows x kPanel, the left operand broadcast, the right one
 // in panels. A tile's elements are added up in the order of `depth`, for every instruction set and tile shape alike.
+// `next` is what the next tile reads: it comes from a larger cache while this one is multiplied.
 // Included once per instruction set, inside its namespace.
 
 // Rows and vectors of a register tile: accumulators, one row of the right operand and a broadcast fill the registers.
@@ -24,13 +25,24 @@ DGF_INLINE Floats repeat(float x) {
 }
 DGF_INLINE Doubles repeat(double x) { return Doubles(x); }
 
+// Lines that will be written soon, one in each of `count` planes: stores to lines that are not in the cache wait for
+// them one after the other, these come side by side.
+template <int count, class S>
+DGF_INLINE void expect_stores(S* to, int64_t stride) {
+#pragma GCC unroll 36
+  for (int i = 0; i < count; ++i) __builtin_prefetch(to + i * stride, 1);
+}
+
 struct LeftOperand {
   int64_t row_stride, depth_stride;
 };
 
 template <class V, class S, int kRows, bool kAdd>
-static void multiply_rows(const S* left, LeftOperand stride, const S* right, int64_t depth, S* product) {
+static void multiply_rows(const S* left, LeftOperand stride, const S* right, int64_t depth, S* product, const S* next) {
   constexpr int kVectors = RegisterTile<V>::kVectors, kPanel = kVectors * kLanes;
+  constexpr int64_t kLine = 64 / sizeof(S);
+#pragma GCC unroll 24
+  for (int i = 0; i < kRows * kPanel; i += kLine) __builtin_prefetch(product + i, 1);
   V sum[kRows][kVectors];
 #pragma GCC unroll 12
   for (int i = 0; i < kRows; ++i)
@@ -42,6 +54,7 @@ static void multiply_rows(const S* left, LeftOperand stride, const S* right, int
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) load_vector(right + k * kPanel + j * kLanes, row[j]);
     const S* column = left + k * stride.depth_stride;
+    __builtin_prefetch(next + k * kLine);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
       const V factor = repeat(column[i * stride.row_stride]);
@@ -64,7 +77,7 @@ static void multiply_rows(const S* left, LeftOperand stride, const S* right, int
 }
 
 template <class S>
-using MultiplyRows = void (*)(const S*, LeftOperand, const S*, int64_t, S*);
+using MultiplyRows = void (*)(const S*, LeftOperand, const S*, int64_t, S*, const S*);
 
 // The product of one register tile with `rows` rows, at most kRows; `add` to what is there.
 template <class V, class S, bool kAdd>

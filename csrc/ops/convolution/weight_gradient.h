@@ -25,6 +25,12 @@ struct WeightWork {
 
   static int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+  // Over all phases: along an axis, each output and each tap but a phase's first is one.
+  static int64_t all_products(const ConvolutionShape& shape) {
+    const int64_t along = shape.stride * (kTile - 1) + shape.kernel;
+    return along * along;
+  }
+
   struct Layout {
     int64_t tiles, windows, sums, zeros;
     int64_t total() const { return tiles + windows + sums + zeros; }
@@ -33,7 +39,7 @@ struct WeightWork {
       const int64_t products = (most_taps + kTile - 1) * (most_taps + kTile - 1);
       tiles = products * (blocks.depth * (round_up(small_channels, kLanes) + kLine) + kLine);
       windows = products * (blocks.depth * round_up(large_channels, kPanel) + kLine);
-      sums = products * RowGroups<V>(small_channels).count * round_up(large_channels, kPanel) * kRows;
+      sums = all_products(shape) * RowGroups<V>(small_channels).count * round_up(large_channels, kPanel) * kRows;
       const int64_t most = shape.small_channels > shape.large_channels ? shape.small_channels : shape.large_channels;
       zeros = round_up(most + kLanes, kLine);
     }
@@ -69,19 +75,20 @@ struct WeightWork {
   void transform_tiles(int64_t first, int64_t count) {
     constexpr int kWindowX = kX + kTile - 1;
     const Image<T> image{(const T*)a.small, shape.small_height, shape.small_width, shape.small_channels, zeros};
-    for (int64_t tile = 0; tile < count; ++tile) {
-      const TileGrid::Position at = grid.at(first + tile);
-      const T* pixels[kTile * kTile];
-      image.window(at.example, at.y, at.x, 1, kTile, kTile, pixels);
-      for (int64_t c = 0; c < small_channels; c += kLanes) {
-        const Extent extent{smaller(kLanes, small_channels - c)};
-        S* const to = tiles + tile * tile_row + c;
-        tile_2d<kY, kX, V>([&](int i, int j)
-                               DGF_LAMBDA_INLINE { return load<V>(pixels[i * kTile + j] + small_begin + c, extent); },
-                           [&](int i, int j, const V& value)
-                               DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * tile_stride); });
-      }
-    }
+    each_window<kTile, kTile>(
+        image, grid, first, count, 1, 0, 0, [&](int64_t tile, const T* const* pixels, const T* const* next) {
+          for (int64_t c = 0; c < small_channels; c += kLanes) {
+            const Extent extent{smaller(kLanes, small_channels - c)};
+            S* const to = tiles + tile * tile_row + c;
+            expect_loads<kTile * kTile>(next, small_begin + c);
+            expect_stores<(kY + kTile - 1) * kWindowX>(to + kLanes, tile_stride);
+            tile_2d<kY, kX, V>(
+                [&](int i, int j)
+                    DGF_LAMBDA_INLINE { return load<V>(pixels[i * kTile + j] + small_begin + c, extent); },
+                [&](int i, int j, const V& value)
+                    DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * tile_stride); });
+          }
+        });
   }
 
   // Windows of a phase of the large image: [product][panel][tile][kPanel].
@@ -89,31 +96,32 @@ struct WeightWork {
   void transform_windows(const Phase& y, const Phase& x, int64_t first, int64_t count) {
     constexpr int kWindowY = kY + kTile - 1, kWindowX = kX + kTile - 1;
     const Image<T> image{(const T*)a.large, shape.large_height, shape.large_width, shape.large_channels, zeros};
-    for (int64_t tile = 0; tile < count; ++tile) {
-      const TileGrid::Position at = grid.at(first + tile);
-      const T* pixels[kWindowY * kWindowX];
-      image.window(at.example, shape.stride * (at.y + y.offset) + y.large_phase,
-                   shape.stride * (at.x + x.offset) + x.large_phase, shape.stride, kWindowY, kWindowX, pixels);
-      for (int64_t c = 0; c < panels * kPanel; c += kLanes) {
-        const int lanes = smaller(kLanes, large_channels - c);
-        S* const to = windows + c / kPanel * depth * kPanel + tile * kPanel + c % kPanel;
-        if (lanes <= 0) {
-          for (int product = 0; product < kWindowY * kWindowX; ++product)
-            store_vector(V(0.0), to + product * window_stride);
-          continue;
-        }
-        const Extent extent{lanes};
-        window_2d<kY, kX, V>(
-            [&](int i, int j) DGF_LAMBDA_INLINE { return load<V>(pixels[i * kWindowX + j] + large_begin + c, extent); },
-            [&](int i, int j, const V& value)
-                DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * window_stride); });
-      }
-    }
+    each_window<kWindowY, kWindowX>(
+        image, grid, first, count, shape.stride, shape.stride * y.offset + y.large_phase,
+        shape.stride * x.offset + x.large_phase, [&](int64_t tile, const T* const* pixels, const T* const* next) {
+          for (int64_t c = 0; c < panels * kPanel; c += kLanes) {
+            const int lanes = smaller(kLanes, large_channels - c);
+            S* const to = windows + c / kPanel * depth * kPanel + tile * kPanel + c % kPanel;
+            if (lanes <= 0) {
+              for (int product = 0; product < kWindowY * kWindowX; ++product)
+                store_vector(V(0.0), to + product * window_stride);
+              continue;
+            }
+            const Extent extent{lanes};
+            expect_loads<kWindowY * kWindowX>(next, large_begin + c);
+            expect_stores<kWindowY * kWindowX>(to + kPanel, window_stride);
+            window_2d<kY, kX, V>(
+                [&](int i, int j)
+                    DGF_LAMBDA_INLINE { return load<V>(pixels[i * kWindowX + j] + large_begin + c, extent); },
+                [&](int i, int j, const V& value)
+                    DGF_LAMBDA_INLINE { store_vector(value, to + (i * kWindowX + j) * window_stride); });
+          }
+        });
   }
 
-  // sums[product][group][panel] (+)= tiles' * windows.
+  // to[product][group][panel] (+)= tiles' * windows.
   template <bool kAdd>
-  void multiply(int products, int64_t count) {
+  void multiply(int products, int64_t count, S* to) {
     const LeftOperand stride{1, tile_row};
     const MultiplyRows<S> whole = multiply_for<V, S, kAdd>(groups.rows);
     const MultiplyRows<S> last = multiply_for<V, S, kAdd>(groups.size(groups.count - 1, small_channels));
@@ -123,18 +131,19 @@ struct WeightWork {
         for (int64_t panel = 0; panel < panels; ++panel)
           run(tiles + product * tile_stride + group * groups.rows, stride,
               windows + product * window_stride + panel * depth * kPanel, count,
-              sums + product * sum_stride + (group * panels + panel) * kProductStride);
+              to + product * sum_stride + (group * panels + panel) * kProductStride,
+              windows + product * window_stride + (panel + 1) * depth * kPanel);
       }
   }
 
   template <int kY, int kX>
-  void transform_sums(const Phase& y, const Phase& x) {
+  void transform_sums(const Phase& y, const Phase& x, const S* of_phase) {
     constexpr int kWindowX = kX + kTile - 1;
     const int64_t taps = shape.kernel * shape.kernel;
     for (int64_t row = 0; row < small_channels; ++row)
       for (int64_t c = 0; c < large_channels; c += kLanes) {
         const S* const from =
-            sums + (row / groups.rows * panels + c / kPanel) * kProductStride + row % groups.rows * kPanel + c % kPanel;
+            of_phase + (row / groups.rows * panels + c / kPanel) * kProductStride + row % groups.rows * kPanel + c % kPanel;
         V tap[kY][kX];
         taps_2d<kY, kX, V>(
             [&](int i, int j) DGF_LAMBDA_INLINE {
@@ -149,25 +158,41 @@ struct WeightWork {
       }
   }
 
-  void run() {
-    const int64_t total = shape.batch * grid.rows * grid.columns;
+  // Calls body.template operator()<taps_y, taps_x>(phase_y, phase_x, its sums) for each phase.
+  template <class F>
+  void each_phase(F body) {
+    S* of_phase = sums;
     for (int y = 0; y < shape.stride; ++y)
       for (int x = 0; x < shape.stride; ++x) {
         const Phase of_y = phase_of(shape, y), of_x = phase_of(shape, x);
         with_taps(of_y.taps, of_x.taps, [&]<int kY, int kX>() {
-          for (int64_t first = 0; first < total; first += depth) {
-            const int64_t count = smaller(depth, total - first);
-            transform_tiles<kY, kX>(first, count);
-            transform_windows<kY, kX>(of_y, of_x, first, count);
-            constexpr int kProducts = (kY + kTile - 1) * (kX + kTile - 1);
-            if (first)
-              multiply<true>(kProducts, count);
-            else
-              multiply<false>(kProducts, count);
-          }
-          transform_sums<kY, kX>(of_y, of_x);
+          body.template operator()<kY, kX>(of_y, of_x, of_phase);
+          of_phase += (kY + kTile - 1) * (kX + kTile - 1) * sum_stride;
         });
       }
+  }
+
+  // All phases of some tiles before the next tiles: their pixels are in the cache then, and phases with as many taps
+  // share the transformed tiles of the small image.
+  void run() {
+    const int64_t total = shape.batch * grid.rows * grid.columns;
+    for (int64_t first = 0; first < total; first += depth) {
+      const int64_t count = smaller(depth, total - first);
+      int transformed = 0;
+      each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x, S* of_phase) {
+        if (transformed != kY * 4 + kX) transform_tiles<kY, kX>(first, count);
+        transformed = kY * 4 + kX;
+        transform_windows<kY, kX>(y, x, first, count);
+        constexpr int kProducts = (kY + kTile - 1) * (kX + kTile - 1);
+        if (first)
+          multiply<true>(kProducts, count, of_phase);
+        else
+          multiply<false>(kProducts, count, of_phase);
+      });
+    }
+    each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x, S* of_phase) {
+      transform_sums<kY, kX>(y, x, of_phase);
+    });
   }
 
   static int64_t workspace(const ConvolutionShape& shape, const Blocks& blocks, int64_t rows, int64_t columns) {
