@@ -40,10 +40,11 @@ struct ConvolutionArguments {
 
 // How much of the product is in the cache at once. One tile gives 4 x 4 outputs of each phase.
 struct Blocks {
-  int64_t inputs;   // channels whose transformed windows are kept
-  int64_t outputs;  // channels whose products are kept
-  int64_t depth;    // channels (tiles, for the weight gradient) added up in registers
-  int64_t columns;  // output channels whose transformed weights are kept
+  int64_t inputs;        // channels whose transformed windows are kept
+  int64_t outputs;       // channels whose products are kept
+  int64_t depth;         // channels (tiles, for the weight gradient) added up in registers
+  int64_t columns;       // output channels whose transformed weights are kept
+  bool phases_together;  // of a transposed convolution: products of all phases are kept, not of one after the other
 };
 
 // A part of the work: of tiles by output channels for the images, of small by large channels for the weight gradient.

@@ -30,6 +30,7 @@ struct ImageWork {
   const T* zeros;
 
   static int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+  static int64_t square(int64_t x) { return x * x; }
 
   // The parts of the workspace, in elements of S, a multiple of a line each.
   struct Layout {
@@ -38,14 +39,15 @@ struct ImageWork {
     Layout(const ConvolutionShape& shape, const Blocks& blocks, int64_t tiles, int64_t inputs, int64_t outputs_,
            bool transposed) {
       const int64_t most_taps = (shape.kernel + shape.stride - 1) / shape.stride;
-      const int64_t products = (most_taps + kTile - 1) * (most_taps + kTile - 1);
+      const int64_t products = square(most_taps + kTile - 1);
       const int64_t groups = RowGroups<V>(tiles).count;
       const int64_t kept_inputs = smaller(blocks.inputs, round_up(inputs, blocks.depth));
       const int64_t kept_outputs = smaller(blocks.outputs, round_up(outputs_, kPanel));
       const int64_t kept_columns = smaller(blocks.columns, kept_outputs);
       windows = kept_inputs / blocks.depth * groups * products * (kRows * blocks.depth + kLine);
       weights = products * (kept_columns * blocks.depth + kLine);
-      sums = kept_outputs / kPanel * groups * products * kProductStride;
+      const int64_t all_products = square(shape.stride * (kTile - 1) + shape.kernel);
+      sums = kept_outputs / kPanel * groups * (blocks.phases_together ? all_products : products) * kProductStride;
       const bool several = !transposed && shape.kernel % shape.stride;
       outputs = several ? round_up(tiles * kTile * kTile * kept_outputs, kLine) : 0;
       zeros = round_up(inputs + kLanes, kLine);
@@ -158,29 +160,23 @@ struct ImageWork {
       }
   }
 
-  // Adds one phase to the sums of output channels [first, last).
+  // Adds one phase of input channels [begin, end) to the sums of output channels [first, last).
   template <int kY, int kX>
-  void add_phase(const Phase& y, const Phase& x, int64_t first, int64_t last, bool& add) {
+  void add_phase(const Phase& y, const Phase& x, int64_t begin, int64_t end, int64_t first, int64_t last, bool add) {
     products = (kY + kTile - 1) * (kX + kTile - 1);
-    for (int64_t begin = 0; begin < in_channels; begin += blocks.inputs) {
-      const int64_t end = begin + width_of(begin, in_channels, blocks.inputs);
-      transform_windows<kY, kX>(y, x, begin, end);
-      for (int64_t column = first; column < last; column += blocks.columns) {
-        const int64_t columns = round_up(width_of(column, last, blocks.columns), kPanel);
-        weight_stride = columns * blocks.depth + kLine;
-        bool added = add;
-        for (int64_t k = begin; k < end; k += blocks.depth) {
-          const int64_t depth = width_of(k, end, blocks.depth);
-          transform_weights<kY, kX>(y, x, k, depth, column, columns);
-          const S* const block = windows + (k - begin) / blocks.depth * groups.count * products * window_stride;
-          if (added)
-            multiply<true>(block, depth, (column - first) / kPanel, columns / kPanel);
-          else
-            multiply<false>(block, depth, (column - first) / kPanel, columns / kPanel);
-          added = true;
-        }
+    transform_windows<kY, kX>(y, x, begin, end);
+    for (int64_t column = first; column < last; column += blocks.columns) {
+      const int64_t columns = round_up(width_of(column, last, blocks.columns), kPanel);
+      weight_stride = columns * blocks.depth + kLine;
+      for (int64_t k = begin; k < end; k += blocks.depth) {
+        const int64_t depth = width_of(k, end, blocks.depth);
+        transform_weights<kY, kX>(y, x, k, depth, column, columns);
+        const S* const block = windows + (k - begin) / blocks.depth * groups.count * products * window_stride;
+        if (add || k > begin)
+          multiply<true>(block, depth, (column - first) / kPanel, columns / kPanel);
+        else
+          multiply<false>(block, depth, (column - first) / kPanel, columns / kPanel);
       }
-      add = true;
     }
   }
 
@@ -306,32 +302,75 @@ struct ImageWork {
     }
   }
 
-  void make_large(int64_t first, int64_t last) {
+  // Calls body.template operator()<taps_y, taps_x>(phase_y, phase_x) for each phase.
+  template <class F>
+  void each_phase(F body) {
     for (int y = 0; y < shape.stride; ++y)
       for (int x = 0; x < shape.stride; ++x) {
         const Phase of_y = phase_of(shape, y), of_x = phase_of(shape, x);
-        with_taps(of_y.taps, of_x.taps, [&]<int kY, int kX>() {
-          bool add = false;
-          add_phase<kY, kX>(of_y, of_x, first, last, add);
-          transform_outputs<kY, kX>(first, last, of_y.large_phase, of_x.large_phase, true, true);
-        });
+        with_taps(of_y.taps, of_x.taps, [&]<int kY, int kX>() { body.template operator()<kY, kX>(of_y, of_x); });
       }
   }
 
-  // Phases with as many taps along both axes are one set: all of them where the stride divides the kernel, else each.
+  // Calls body(begin, end) for each block of input channels.
+  template <class F>
+  void each_input_block(F body) {
+    for (int64_t begin = 0; begin < in_channels; begin += blocks.inputs)
+      body(begin, begin + width_of(begin, in_channels, blocks.inputs));
+  }
+
+  void make_large(int64_t first, int64_t last) {
+    if (!blocks.phases_together) {
+      each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x) {
+        each_input_block(
+            [&](int64_t begin, int64_t end) { add_phase<kY, kX>(y, x, begin, end, first, last, begin > 0); });
+        transform_outputs<kY, kX>(first, last, y.large_phase, x.large_phase, true, true);
+      });
+      return;
+    }
+    // Each block of weights serves all phases while it is in the cache.
+    S* const of_first_phase = sums;
+    const auto next_phase = [&] {
+      sums += round_up(last - first, kPanel) / kPanel * groups.count * products * kProductStride;
+    };
+    each_input_block([&](int64_t begin, int64_t end) {
+      sums = of_first_phase;
+      each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x) {
+        add_phase<kY, kX>(y, x, begin, end, first, last, begin > 0);
+        next_phase();
+      });
+    });
+    sums = of_first_phase;
+    each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x) {
+      products = (kY + kTile - 1) * (kX + kTile - 1);
+      transform_outputs<kY, kX>(first, last, y.large_phase, x.large_phase, true, true);
+      next_phase();
+    });
+    sums = of_first_phase;
+  }
+
+  // Phases with as many taps along both axes add up before the output transform: all of them where the stride divides
+  // the kernel. Else each makes outputs that are added to the others'.
   void make_small(int64_t first, int64_t last) {
-    const bool one_set = shape.kernel % shape.stride == 0;
-    bool add = false;
-    for (int y = 0; y < shape.stride; ++y)
-      for (int x = 0; x < shape.stride; ++x) {
-        const Phase of_y = phase_of(shape, y), of_x = phase_of(shape, x);
-        const bool begins = y == 0 && x == 0, ends = y + 1 == shape.stride && x + 1 == shape.stride;
-        with_taps(of_y.taps, of_x.taps, [&]<int kY, int kX>() {
-          add_phase<kY, kX>(of_y, of_x, first, last, add);
-          if (ends || !one_set) transform_outputs<kY, kX>(first, last, 0, 0, begins || one_set, ends);
+    if (shape.kernel % shape.stride == 0) {
+      each_input_block([&](int64_t begin, int64_t end) {
+        bool add = begin > 0;
+        each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x) {
+          add_phase<kY, kX>(y, x, begin, end, first, last, add);
+          add = true;
         });
-        if (!one_set) add = false;
-      }
+      });
+      const int taps = shape.kernel / shape.stride;
+      with_taps(taps, taps, [&]<int kY, int kX>() { transform_outputs<kY, kX>(first, last, 0, 0, true, true); });
+      return;
+    }
+    int phase = 0;
+    each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x) {
+      each_input_block(
+          [&](int64_t begin, int64_t end) { add_phase<kY, kX>(y, x, begin, end, first, last, begin > 0); });
+      ++phase;
+      transform_outputs<kY, kX>(first, last, 0, 0, phase == 1, phase == shape.stride * shape.stride);
+    });
   }
 
   static int64_t workspace(const ConvolutionShape& shape, const Blocks& blocks, int64_t rows, int64_t columns) {

@@ -81,8 +81,15 @@ inline Plan plan_image(const ConvolutionShape& s, bool transposed, int64_t tiles
   const int64_t per_tile = most_products(s) * std::max(kept_inputs, kept_outputs) * element;
   const int64_t most_tiles =
       std::max<int64_t>(kStatisticsTiles, kBufferBytes / per_tile / kStatisticsTiles * kStatisticsTiles);
-  Plan plan{{kept_inputs, kept_outputs, kDepth, kColumns}, {}};
+  Plan plan{{kept_inputs, kept_outputs, kDepth, kColumns, false}, {}};
   plan.tasks = share(tiles, kStatisticsTiles, most_tiles, outputs, panel, std::max(outputs, panel), threads, 70.0, 5.0);
+  if (!plan.tasks.empty()) {
+    const ConvolutionTask& task = plan.tasks.front();
+    const int64_t along = 3 * s.stride + s.kernel;
+    const int64_t width = std::min(kept_outputs, divide_up(task.column_end - task.column_begin, panel) * panel);
+    plan.blocks.phases_together = transposed && inputs > kept_inputs &&
+                                  along * along * (task.row_end - task.row_begin) * width * element <= 2 * kBufferBytes;
+  }
   return plan;
 }
 
@@ -92,7 +99,7 @@ inline Plan plan_weight(const ConvolutionShape& s, int64_t panel, int64_t elemen
   const int64_t area = 2 * kBufferBytes / (along * along * element);  // channels by channels
   const int64_t columns = std::min(std::max<int64_t>(64, panel), divide_up(s.large_channels, panel) * panel);
   const int64_t rows = std::max<int64_t>(24, area / columns / 12 * 12);
-  Plan plan{{0, 0, kDepth, 0}, {}};
+  Plan plan{{0, 0, kDepth, 0, false}, {}};
   plan.tasks = share(s.small_channels, 12, rows, s.large_channels, panel, columns, threads, 5.0, 20.0);
   return plan;
 }

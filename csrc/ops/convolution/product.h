@@ -25,12 +25,17 @@ DGF_INLINE Floats repeat(float x) {
 }
 DGF_INLINE Doubles repeat(double x) { return Doubles(x); }
 
-// Lines that will be written soon, one in each of `count` planes: stores to lines that are not in the cache wait for
-// them one after the other, these come side by side.
+// Lines that will be written (or read) soon, one in each of `count` planes: stores to lines that are not in the cache
+// wait for them one after the other, these come side by side.
 template <int count, class S>
 DGF_INLINE void expect_stores(S* to, int64_t stride) {
 #pragma GCC unroll 36
   for (int i = 0; i < count; ++i) __builtin_prefetch(to + i * stride, 1);
+}
+template <int count, class S>
+DGF_INLINE void expect_loads(const S* from, int64_t stride) {
+#pragma GCC unroll 36
+  for (int i = 0; i < count; ++i) __builtin_prefetch(from + i * stride);
 }
 
 struct LeftOperand {

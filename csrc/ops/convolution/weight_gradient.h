@@ -136,26 +136,20 @@ struct WeightWork {
       }
   }
 
+  // The taps of one phase, of one channel of the small image and 16 of the large one.
   template <int kY, int kX>
-  void transform_sums(const Phase& y, const Phase& x, const S* of_phase) {
+  void transform_sums(const Phase& y, const Phase& x, const S* from, V* taps) {
     constexpr int kWindowX = kX + kTile - 1;
-    const int64_t taps = shape.kernel * shape.kernel;
-    for (int64_t row = 0; row < small_channels; ++row)
-      for (int64_t c = 0; c < large_channels; c += kLanes) {
-        const S* const from =
-            of_phase + (row / groups.rows * panels + c / kPanel) * kProductStride + row % groups.rows * kPanel + c % kPanel;
-        V tap[kY][kX];
-        taps_2d<kY, kX, V>(
-            [&](int i, int j) DGF_LAMBDA_INLINE {
-              V product;
-              load_vector(from + (i * kWindowX + j) * sum_stride, product);
-              return product;
-            },
-            [&](int i, int j, const V& value) DGF_LAMBDA_INLINE { tap[i][j] = value; });
-        T* const to = (T*)a.output + ((small_begin + row) * shape.large_channels + large_begin + c) * taps +
-                      y.first * shape.kernel + x.first;
-        store_taps<kY, kX>(tap, to, taps, smaller(kLanes, large_channels - c), shape.kernel, shape.stride);
-      }
+    expect_loads<(kY + kTile - 1) * kWindowX>(from + 2 * kPanel, sum_stride);
+    taps_2d<kY, kX, V>(
+        [&](int i, int j) DGF_LAMBDA_INLINE {
+          V product;
+          load_vector(from + (i * kWindowX + j) * sum_stride, product);
+          return product;
+        },
+        [&](int i, int j, const V& value) DGF_LAMBDA_INLINE {
+          taps[(y.first + shape.stride * i) * shape.kernel + x.first + shape.stride * j] = value;
+        });
   }
 
   // Calls body.template operator()<taps_y, taps_x>(phase_y, phase_x, its sums) for each phase.
@@ -190,9 +184,21 @@ struct WeightWork {
           multiply<false>(kProducts, count, of_phase);
       });
     }
-    each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x, S* of_phase) {
-      transform_sums<kY, kX>(y, x, of_phase);
-    });
+    const int64_t taps = shape.kernel * shape.kernel;
+    // In the order in which the sums lie in memory: panel by panel, row by row.
+    for (int64_t panel = 0; panel < large_channels; panel += kPanel)
+      for (int64_t i = 0; i < small_channels * Register::kVectors; ++i) {
+        const int64_t row = i / Register::kVectors, c = panel + i % Register::kVectors * kLanes;
+        if (c >= large_channels) continue;
+        const int64_t at =
+            (row / groups.rows * panels + panel / kPanel) * kProductStride + row % groups.rows * kPanel + c - panel;
+        V found[kMaxStride * kMaxTaps * kMaxStride * kMaxTaps];
+        each_phase([&]<int kY, int kX>(const Phase& y, const Phase& x, const S* of_phase) {
+          transform_sums<kY, kX>(y, x, of_phase + at, found);
+        });
+        T* const to = (T*)a.output + ((small_begin + row) * shape.large_channels + large_begin + c) * taps;
+        store_kernels(found, taps, to, smaller(kLanes, large_channels - c));
+      }
   }
 
   static int64_t workspace(const ConvolutionShape& shape, const Blocks& blocks, int64_t rows, int64_t columns) {

@@ -63,16 +63,49 @@ DGF_INLINE void load_taps(const T* kernels, int64_t lane_stride, int lanes, int 
     }
 }
 
-template <int kY, int kX, class V, class T>
-DGF_INLINE void store_taps(const V (&taps)[kY][kX], T* to, int64_t lane_stride, int lanes, int kernel, int stride) {
-  T lane[kY * kX][kLanes];
-#pragma GCC unroll 3
-  for (int i = 0; i < kY; ++i)
-#pragma GCC unroll 3
-    for (int j = 0; j < kX; ++j) store_vector(taps[i][j], lane[i * kX + j]);
-  for (int l = 0; l < lanes; ++l)
-#pragma GCC unroll 3
-    for (int i = 0; i < kY; ++i)
-#pragma GCC unroll 3
-      for (int j = 0; j < kX; ++j) to[l * lane_stride + stride * (i * kernel + j)] = lane[i * kX + j][l];
+#if DGF_VECTOR_BYTES == 64
+// 16 kernels of 4 x 4 taps from tap-by-tap vectors: a 16 x 16 transposition, then a line a kernel.
+DGF_INLINE void store_kernels_of_4x4(const Floats* taps, float* to, int64_t lane_stride) {
+  const __m512i low_pairs = _mm512_setr_epi32(0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+  const __m512i high_pairs = _mm512_setr_epi32(2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+  const __m512i low_halves = _mm512_setr_epi32(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+  const __m512i high_halves = _mm512_setr_epi32(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  __m512 quads[4][4];  // [taps 4 q ...][kernel l % 4]: lanes 4 g + i hold tap 4 q + i of kernel 4 g + l
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) {
+    const __m512 t0 = (__m512)taps[4 * q].part[0], t1 = (__m512)taps[4 * q + 1].part[0];
+    const __m512 t2 = (__m512)taps[4 * q + 2].part[0], t3 = (__m512)taps[4 * q + 3].part[0];
+    const __m512 low01 = _mm512_permutex2var_ps(t0, low_pairs, t1), high01 = _mm512_permutex2var_ps(t0, high_pairs, t1);
+    const __m512 low23 = _mm512_permutex2var_ps(t2, low_pairs, t3), high23 = _mm512_permutex2var_ps(t2, high_pairs, t3);
+    quads[q][0] = _mm512_permutex2var_ps(low01, low_halves, low23);
+    quads[q][1] = _mm512_permutex2var_ps(low01, high_halves, low23);
+    quads[q][2] = _mm512_permutex2var_ps(high01, low_halves, high23);
+    quads[q][3] = _mm512_permutex2var_ps(high01, high_halves, high23);
+  }
+#pragma GCC unroll 4
+  for (int l = 0; l < 4; ++l) {
+    const __m512 low01 = _mm512_shuffle_f32x4(quads[0][l], quads[1][l], 0x44);
+    const __m512 low23 = _mm512_shuffle_f32x4(quads[2][l], quads[3][l], 0x44);
+    const __m512 high01 = _mm512_shuffle_f32x4(quads[0][l], quads[1][l], 0xEE);
+    const __m512 high23 = _mm512_shuffle_f32x4(quads[2][l], quads[3][l], 0xEE);
+    _mm512_storeu_ps(to + l * lane_stride, _mm512_shuffle_f32x4(low01, low23, 0x88));
+    _mm512_storeu_ps(to + (4 + l) * lane_stride, _mm512_shuffle_f32x4(low01, low23, 0xDD));
+    _mm512_storeu_ps(to + (8 + l) * lane_stride, _mm512_shuffle_f32x4(high01, high23, 0x88));
+    _mm512_storeu_ps(to + (12 + l) * lane_stride, _mm512_shuffle_f32x4(high01, high23, 0xDD));
+  }
+}
+#endif
+
+// The kernels of 16 lanes, from vectors tap by tap; lane l's lies at to + l * taps.
+template <class V, class T>
+DGF_INLINE void store_kernels(const V* vectors, int taps, T* to, int lanes) {
+#if DGF_VECTOR_BYTES == 64
+  if constexpr (sizeof(T) == sizeof(float))
+    if (taps == 16 && lanes == kLanes) return store_kernels_of_4x4(vectors, to, taps);
+#endif
+  for (int t = 0; t < taps; ++t) {
+    T lane[kLanes];
+    store_vector(vectors[t], lane);
+    for (int l = 0; l < lanes; ++l) to[l * taps + t] = lane[l];
+  }
 }
