@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "fresh_memory.h"
 #include "launch.h"
 
 namespace dgf {
@@ -52,15 +53,22 @@ inline bool walks_channels(const Tensor& dense_tensor) {
   return is_channels_last(dense_tensor) && !(dense_tensor.is_contiguous() && spatial_size(dense_tensor) > 1);
 }
 
+// A new tensor with given strides, large ones in huge pages.
+inline Tensor empty_strided(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, ScalarType type) {
+  AtenTensorHandle handle = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(),
+                                                         strides.data(), shim_type(type), aoti_torch_device_type_cpu(),
+                                                         0, &handle));
+  const Tensor tensor(handle);
+  prefer_huge_pages(tensor.mutable_data_ptr(), tensor.numel() * static_cast<int64_t>(tensor.element_size()));
+  return tensor;
+}
+
 // A new tensor with the sizes and strides of a dense one.
 inline Tensor empty_strided_like(const Tensor& like) {
-  std::vector<int64_t> sizes = sizes_of(like), strides(like.dim());
+  std::vector<int64_t> strides(like.dim());
   for (int64_t i = 0; i < like.dim(); ++i) strides[i] = like.stride(i);
-  AtenTensorHandle handle = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(like.dim(), sizes.data(), strides.data(),
-                                                         shim_type(like.scalar_type()), aoti_torch_device_type_cpu(), 0,
-                                                         &handle));
-  return Tensor(handle);
+  return empty_strided(sizes_of(like), strides, like.scalar_type());
 }
 
 inline void check_channel_vector(const Tensor& tensor, int64_t channels, ScalarType type, const char* name) {

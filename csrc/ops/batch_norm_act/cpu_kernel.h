@@ -18,45 +18,39 @@ DGF_INLINE void each_row(const ChannelRows& rows, const Segment& s, F body) {
   for (int64_t row = s.begin; row < s.end; row += width) body(row, row + width < s.end ? width : s.end - row);
 }
 
-// Calls strip(element, column, count, stride, extent) for vectors that go into the same 16 sums: those of a column
-// channels last, eight rows at a time, so that memory is read in order and sums are fetched once for all eight; those
-// of a whole plane otherwise.
+// Calls strip(element, column, count, extent) for `count` vectors, one after the other, that go into the same 16 sums:
+// all of a plane, or one of a channels-last row. (Taking a column of several such rows at once would spare fetching the
+// sums, but memory that is not read in order comes three times slower.)
 template <class F>
 DGF_INLINE void each_strip(const ChannelRows& rows, const Segment& s, F strip) {
-  const int64_t length = s.end - s.begin;
-  if (!rows.channels_last) {
-    const int64_t whole = length / kLanes, rest = length % kLanes;
-    if (whole) strip(s.begin, 0, whole, (int64_t)kLanes, Extent{kLanes});
-    if (rest) strip(s.end - rest, 0, 1, (int64_t)kLanes, Extent{(int)rest});
+  if (rows.channels_last) {
+    each_row(rows, s, [&](int64_t row, int64_t columns) DGF_LAMBDA_INLINE {
+      each_column(0, columns,
+                  [&](int64_t column, Extent extent) DGF_LAMBDA_INLINE { strip(row + column, column, 1, extent); });
+    });
     return;
   }
-  const int64_t whole = length / rows.width, rest = length % rows.width;
-  for (int64_t row = 0; row < whole; row += 8)
-    for (int64_t column = 0; column < rows.width; column += kLanes)
-      strip(s.begin + row * rows.width + column, column, row + 8 < whole ? (int64_t)8 : whole - row, rows.width,
-            Extent{kLanes});
-  each_column(0, rest, [&](int64_t column, Extent extent) DGF_LAMBDA_INLINE {
-    strip(s.end - rest + column, column, 1, rows.width, extent);
-  });
+  const int64_t whole = (s.end - s.begin) / kLanes, rest = (s.end - s.begin) % kLanes;
+  if (whole) strip(s.begin, 0, whole, Extent{kLanes});
+  if (rest) strip(s.end - rest, 0, 1, Extent{(int)rest});
 }
 
 template <class T>
 void moment_sums(const ChannelRows& rows, const void* input, const double* pivots, const Segment& s,
                  const ChannelSums& sums) {
   const Parameter<double> pivot_of(pivots, rows, s);
-  each_strip(rows, s,
-             [&](int64_t element, int64_t column, int64_t count, int64_t stride, Extent extent) DGF_LAMBDA_INLINE {
-               const T* x = (const T*)input + element;
-               const DoubleLanes pivot = load_doubles(pivot_of.at(column));
-               DoubleLanes sum = load_doubles(sums.first + column), squares = load_doubles(sums.second + column);
-               for (int64_t i = 0; i < count; ++i, x += stride) {
-                 const DoubleLanes offset = keep(load_as_doubles(x, extent) - pivot, extent);
-                 sum = sum + offset;
-                 squares = fma(offset, offset, squares);
-               }
-               store_doubles(sum, sums.first + column);
-               store_doubles(squares, sums.second + column);
-             });
+  each_strip(rows, s, [&](int64_t element, int64_t column, int64_t count, Extent extent) DGF_LAMBDA_INLINE {
+    const T* x = (const T*)input + element;
+    const DoubleLanes pivot = load_doubles(pivot_of.at(column));
+    DoubleLanes sum = load_doubles(sums.first + column), squares = load_doubles(sums.second + column);
+    for (int64_t i = 0; i < count; ++i, x += kLanes) {
+      const DoubleLanes offset = keep(load_as_doubles(x, extent) - pivot, extent);
+      sum = sum + offset;
+      squares = fma(offset, offset, squares);
+    }
+    store_doubles(sum, sums.first + column);
+    store_doubles(squares, sums.second + column);
+  });
 }
 
 template <class T, int activation>
@@ -83,25 +77,24 @@ void backward_sums_strips(const BatchNormArguments& a, const Segment& s, const C
   typedef typename AccumulateOf<T>::type A;
   const V slope((A)a.negative_slope);
   const Parameter<A> mean_of(a.mean, a.rows, s), scale_of(a.scale, a.rows, s), bias_of(a.bias, a.rows, s);
-  each_strip(a.rows, s,
-             [&](int64_t element, int64_t column, int64_t count, int64_t stride, Extent extent) DGF_LAMBDA_INLINE {
-               const T* x = (const T*)a.input + element;
-               const T* grad = (const T*)a.grad_output + element;
-               const Extent all{kLanes};
-               const V mean = load<V>(mean_of.at(column), all), scale = load<V>(scale_of.at(column), all),
-                       bias = load<V>(bias_of.at(column), all);
-               const DoubleLanes double_mean = to_doubles(mean);
-               DoubleLanes sum = load_doubles(sums.first + column), product = load_doubles(sums.second + column);
-               for (int64_t i = 0; i < count; ++i, x += stride, grad += stride) {
-                 const V argument = batch_norm_argument(load<V>(x, extent), mean, scale, bias);
-                 const V g = activation_gradient<activation>(load<V>(grad, extent), argument, slope);
-                 const DoubleLanes wide = keep(to_doubles(g), extent);
-                 sum = sum + wide;
-                 product = fma(wide, keep(load_as_doubles(x, extent) - double_mean, extent), product);
-               }
-               store_doubles(sum, sums.first + column);
-               store_doubles(product, sums.second + column);
-             });
+  each_strip(a.rows, s, [&](int64_t element, int64_t column, int64_t count, Extent extent) DGF_LAMBDA_INLINE {
+    const T* x = (const T*)a.input + element;
+    const T* grad = (const T*)a.grad_output + element;
+    const Extent all{kLanes};
+    const V mean = load<V>(mean_of.at(column), all), scale = load<V>(scale_of.at(column), all),
+            bias = load<V>(bias_of.at(column), all);
+    const DoubleLanes double_mean = to_doubles(mean);
+    DoubleLanes sum = load_doubles(sums.first + column), product = load_doubles(sums.second + column);
+    for (int64_t i = 0; i < count; ++i, x += kLanes, grad += kLanes) {
+      const V argument = batch_norm_argument(load<V>(x, extent), mean, scale, bias);
+      const V g = activation_gradient<activation>(load<V>(grad, extent), argument, slope);
+      const DoubleLanes wide = keep(to_doubles(g), extent);
+      sum = sum + wide;
+      product = fma(wide, keep(load_as_doubles(x, extent) - double_mean, extent), product);
+    }
+    store_doubles(sum, sums.first + column);
+    store_doubles(product, sums.second + column);
+  });
 }
 
 template <class T, int activation>
