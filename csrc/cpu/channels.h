@@ -48,9 +48,10 @@ inline Tensor dense_channels_like(const Tensor& tensor, const Tensor& like) {
   return torch::stable::contiguous(tensor, channels_last_format(tensor));
 }
 
-// Whether a dense tensor is walked with channels along the lanes; both ways hold for one pixel, or one channel.
+// Whether a dense tensor is walked with channels along the lanes. Where both hold, for one channel, its stride tells what
+// was meant, as in torch; for one pixel it is the same.
 inline bool walks_channels(const Tensor& dense_tensor) {
-  return is_channels_last(dense_tensor) && !(dense_tensor.is_contiguous() && spatial_size(dense_tensor) > 1);
+  return is_channels_last(dense_tensor) && (spatial_size(dense_tensor) == 1 || dense_tensor.stride(1) == 1);
 }
 
 // A new tensor with given strides, large ones in huge pages.
