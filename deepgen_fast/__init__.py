@@ -5,6 +5,8 @@ from deepgen_fast._version import __version__
 from deepgen_fast.ops import (
     NegativeELBO,
     bernoulli_log_likelihood,
+    conv2d,
+    conv_transpose2d,
     gaussian_log_likelihood,
     negative_elbo,
     reparameterize_kl,
@@ -23,6 +25,8 @@ __all__ = [
     "__version__",
     "backends",
     "bernoulli_log_likelihood",
+    "conv2d",
+    "conv_transpose2d",
     "doctor",
     "gaussian_log_likelihood",
     "negative_elbo",

@@ -1,0 +1,42 @@
+"""The activations that an epilogue applies: their codes in the kernels, values and derivatives."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# The kernels take the index.
+ACTIVATIONS = ("none", "relu", "leaky_relu", "tanh", "sigmoid")
+NONE, RELU, LEAKY_RELU, TANH, SIGMOID = range(5)
+
+
+def activate(value: Tensor, activation: int, negative_slope: float) -> Tensor:
+    if activation == RELU:
+        return F.relu(value)
+    if activation == LEAKY_RELU:
+        return F.leaky_relu(value, negative_slope)
+    if activation == TANH:
+        return torch.tanh(value)
+    return torch.sigmoid(value) if activation == SIGMOID else value
+
+
+def gradient_from_output(grad: Tensor, output: Tensor, activation: int, negative_slope: float) -> Tensor:
+    """Gradient before the activation, from the activation's output; differentiable in both.
+
+    A leaky ReLU's output tells the sign of its argument only where the slope is positive.
+    """
+    if activation == RELU:
+        return torch.where(output <= 0, 0.0, grad)  # a NaN passes the gradient, as in PyTorch
+    if activation == LEAKY_RELU:
+        return torch.where(output > 0, grad, negative_slope * grad)
+    if activation == TANH:
+        return grad * (1 - output * output)
+    return grad * (output * (1 - output)) if activation == SIGMOID else grad
+
+
+def gradient_from_argument(grad: Tensor, argument: Tensor, activation: int, negative_slope: float) -> Tensor:
+    """Gradient before the activation, from what the activation was applied to; differentiable in both."""
+    if activation in (RELU, LEAKY_RELU):
+        return gradient_from_output(grad, argument, activation, negative_slope)
+    return gradient_from_output(grad, activate(argument, activation, negative_slope), activation, negative_slope)

@@ -1,0 +1,60 @@
+"""Plain-torch specification of batch normalisation and activation, and its backward as differentiable torch code."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.ops.activation import activate, gradient_from_argument
+from deepgen_fast.ops.rows import accumulation_dtype
+
+_OTHERS = (0, 2, 3)  # every dimension of an image but the channels
+
+
+def channel_statistics(input: Tensor) -> Tensor:
+    """``[2, channels]`` in float64: mean, and sum of squared deviations from it, over batch, height and width."""
+    wide = input.double()
+    mean = wide.mean(_OTHERS)
+    return torch.stack((mean, (wide - mean.view(-1, 1, 1)).square().sum(_OTHERS)))
+
+
+def _normalise(
+    input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The normalised input, and the activation's argument."""
+    dtype = accumulation_dtype(input.dtype)
+    normalised = (input.to(dtype) - mean.to(dtype).view(-1, 1, 1)) * invstd.to(dtype).view(-1, 1, 1)
+    argument = normalised if weight is None else normalised * weight.to(dtype).view(-1, 1, 1)
+    return normalised, argument if bias is None else argument + bias.to(dtype).view(-1, 1, 1)
+
+
+def batch_norm_act(
+    input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None, activation: int,
+    negative_slope: float,
+) -> Tensor:  # fmt: skip
+    """act((input - mean) * invstd * weight + bias), statistics and parameters of shape ``[channels]``."""
+    _, argument = _normalise(input, mean, invstd, weight, bias)
+    return activate(argument, activation, negative_slope).to(input.dtype)
+
+
+def batch_norm_act_backward(
+    grad_output: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None,
+    activation: int, negative_slope: float, training: bool, need_input: bool, need_affine: bool,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of input, weight and bias; in ``training``, mean and invstd are functions of the input.
+
+    Batch normalisation takes from the incoming gradient its mean, and its part along the normalised input.
+    """
+    normalised, argument = _normalise(input, mean, invstd, weight, bias)
+    grad = gradient_from_argument(grad_output.to(argument.dtype), argument, activation, negative_slope)
+    grad_input = grad_weight = grad_bias = grad.new_empty(0)
+    if need_affine or training:
+        grad_weight, grad_bias = (grad * normalised).sum(_OTHERS), grad.sum(_OTHERS)
+    if need_input:
+        scale = invstd.to(argument.dtype) if weight is None else invstd.to(argument.dtype) * weight.to(argument.dtype)
+        if training:
+            count = max(input.numel() // max(input.shape[1], 1), 1)
+            along = normalised * (grad_weight / count).view(-1, 1, 1)
+            grad = grad - (grad_bias / count).view(-1, 1, 1) - along
+        grad_input = (grad * scale.view(-1, 1, 1)).to(input.dtype)
+    return grad_input, grad_weight, grad_bias

@@ -1,0 +1,63 @@
+"""The public function: checks, choice of algorithm, autograd."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from deepgen_fast.ops.convolution.arguments import check_operands
+from deepgen_fast.ops.convolution.convolve import plain_convolution
+
+
+def conv_transpose2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    stride: int | tuple[int, int] = 2,
+    padding: int | tuple[int, int] = 1,
+    output_padding: int | tuple[int, int] = 0,
+    algorithm: str = "auto",
+    backend: str = "auto",
+) -> Tensor:
+    """Transposed convolution, the upsampling layer of generators and decoders, in fewer multiplications.
+
+    Replaces ``F.conv_transpose2d(x, weight, bias, stride, padding, output_padding)``. Where the geometry is one of
+    (kernel, stride, padding) (4, 2, 1), (3, 2, 1), (5, 2, 2) and (3, 1, 1), and the layer is large enough, minimal
+    filtering computes forward and both gradients in 1.8 to 4 times fewer multiplications; everything else runs
+    PyTorch's operator, with its results. ``dgf.explain`` says which, and why. Differentiable to any order.
+
+    Args:
+        x: ``[batch, in_channels, height, width]``, or without the batch.
+        weight: ``[in_channels, out_channels, kernel_height, kernel_width]``, of x's dtype.
+        bias: ``[out_channels]``, or None.
+        stride, padding, output_padding: an int, or a pair for height and width. The defaults are those of a DCGAN's
+            layer of kernel 4, which doubles the image; kernel 3 needs ``output_padding=1`` for that, and kernel 5
+            ``padding=2, output_padding=1``.
+        algorithm: ``"auto"``: the cost model chooses, by shapes, dtype and kind of device alone; ``"direct"``:
+            PyTorch's operator (relative error about 3e-7 in float32); ``"minimal"``: minimal filtering (at most 3e-6);
+            ``"product"``: one matrix product, for a 1x1 input without padding, or few channels.
+        backend: ``"auto"``, ``"reference"``, ``"cpu"``, ``"cuda"`` or ``"triton"``.
+
+    Under autocast the operands are cast to its dtype, as for PyTorch's convolutions.
+
+    Returns:
+        ``[batch, out_channels, (height - 1) * stride - 2 * padding + kernel_height + output_padding, ...]``, of x's
+        dtype; channels_last where x or weight is, else contiguous.
+
+    Raises:
+        TypeError: an argument is not a tensor or not an int, or dtypes differ.
+        ValueError: shapes or devices do not fit, an unknown algorithm or backend, or an explicit algorithm that does
+            not serve these operands.
+        RuntimeError: the backend asked for cannot run here; says why.
+
+    Source: Radford, Metz, Chintala, "Unsupervised representation learning with deep convolutional generative
+    adversarial networks", 2016; Winograd, "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast
+    algorithms for convolutional neural networks", 2016.
+
+    Example:
+        >>> conv_transpose2d(torch.zeros(8, 64, 16, 16), torch.zeros(64, 32, 4, 4)).shape
+        torch.Size([8, 32, 32, 32])
+    """
+    operands = check_operands(True, x, weight, bias, stride, padding, output_padding, algorithm, backend)
+    output = plain_convolution(operands, transposed=True)
+    return output if x.dim() == 4 else output.squeeze(0)

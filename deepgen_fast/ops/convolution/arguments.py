@@ -1,0 +1,115 @@
+"""Checks of what every public convolution takes, made once: each names the argument, what was expected, what came."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepgen_fast import backends
+from deepgen_fast.ops.activation import ACTIVATIONS
+from deepgen_fast.ops.checks import check_device, check_tensor
+from deepgen_fast.ops.convolution.algorithm import ALGORITHMS
+from deepgen_fast.ops.convolution.geometry import Geometry, Pair
+from deepgen_fast.ops.convolution.passes import Request
+
+
+class Operands(NamedTuple):
+    """Checked, and cast as autocast says."""
+
+    image: Tensor  # [batch, channels, height, width]
+    weight: Tensor
+    bias: Tensor | None
+    output_padding: Pair
+    request: Request
+
+
+def pair(name: str, value: object, least: int) -> Pair:
+    """An int, or a pair of them for height and width."""
+    found = (value, value) if isinstance(value, int) else value
+    if not isinstance(found, (tuple, list)) or not all(_is_int(v) for v in found):
+        raise TypeError(f"{name} must be an int or a pair of ints, got {value!r}")
+    if len(found) == 1:
+        found = (found[0], found[0])
+    if len(found) != 2 or min(found) < least:
+        raise ValueError(f"{name} must be an int or a pair of ints of at least {least}, got {value!r}")
+    return found[0], found[1]
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_operands(
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
+    output_padding: object, algorithm: str, backend: str,
+) -> Operands:  # fmt: skip
+    """Everything that a convolution's arguments must satisfy."""
+    check_tensor("x", x)
+    check_tensor("weight", weight)
+    if bias is not None:
+        check_tensor("bias", bias)
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, got {algorithm!r}")
+    chosen = backends.choose(backend, x.device)
+    _check_shapes(transposed, x, weight, bias)
+    image, weight, bias = _same_dtype(x, weight, bias)
+    geometry = Geometry((weight.shape[2], weight.shape[3]), pair("stride", stride, 1), pair("padding", padding, 0))
+    extra = pair("output_padding", output_padding, 0)
+    if transposed and (extra[0] >= geometry.stride[0] or extra[1] >= geometry.stride[1]):
+        raise ValueError(f"output_padding must be smaller than stride, {geometry.stride}, got {output_padding!r}")
+    image = image if image.dim() == 4 else image.unsqueeze(0)
+    size = (image.shape[2], image.shape[3])
+    result = geometry.large_size(size, extra) if transposed else geometry.small_size(size)
+    if min(result) < 1:
+        raise ValueError(f"x must be large enough for an output; {geometry} gives {result} from {list(x.shape)}")
+    return Operands(image, weight, bias, extra, Request(geometry, algorithm, chosen))
+
+
+def _check_shapes(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if x.dim() not in (3, 4):
+        raise ValueError(f"x must have shape [batch, channels, height, width], got {list(x.shape)}")
+    if weight.dim() != 4 or 0 in weight.shape[2:]:
+        order = "[in_channels, out_channels, " if transposed else "[out_channels, in_channels, "
+        raise ValueError(f"weight must have shape {order}kernel_height, kernel_width], got {list(weight.shape)}")
+    inputs, outputs = (weight.shape[0], weight.shape[1]) if transposed else (weight.shape[1], weight.shape[0])
+    if x.shape[-3] != inputs:
+        raise ValueError(
+            f"x must have the {inputs} input channels of weight {list(weight.shape)}, got {list(x.shape)} "
+            "(convolutions with groups are PyTorch's)"
+        )
+    check_device("weight", weight, "x", x)
+    if bias is not None:
+        check_device("bias", bias, "x", x)
+        if tuple(bias.shape) != (outputs,):
+            raise ValueError(f"bias must have shape [out_channels], [{outputs}], got {list(bias.shape)}")
+
+
+def _same_dtype(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Under autocast, the lower precision that PyTorch's convolutions take there; elsewhere a mismatch is an error."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        x, weight = _autocast(x, dtype), _autocast(weight, dtype)
+        bias = None if bias is None else _autocast(bias, dtype)
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None and value.dtype != x.dtype:
+            raise TypeError(f"{name} must have the dtype of x, {x.dtype}, got {value.dtype}")
+    return x, weight, bias
+
+
+def _autocast(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """What autocast leaves alone is float64 and what is not floating."""
+    return value.to(dtype) if value.is_floating_point() and value.dtype != torch.float64 else value
+
+
+def check_activation(activation: object, negative_slope: float) -> int:
+    """The activation's code in the kernels."""
+    if activation is None:
+        return 0
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))} or None, got {activation!r}")
+    if not isinstance(negative_slope, (int, float)) or isinstance(negative_slope, bool):
+        raise TypeError(f"negative_slope must be a float, got {negative_slope!r}")
+    return ACTIVATIONS.index(activation)

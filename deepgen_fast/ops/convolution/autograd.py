@@ -1,0 +1,191 @@
+"""The three mutually recursive autograd Functions: each one's backward is made of the other two.
+
+Their backward, of any order, honours ``needs_input_grad`` and runs on the kernels that the cost model chooses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.ops.activation import NONE, gradient_from_output
+from deepgen_fast.ops.autograd import apply_function
+from deepgen_fast.ops.convolution import passes, reference
+from deepgen_fast.ops.convolution.geometry import Pair
+from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue, Request
+from deepgen_fast.ops.vmap import merge_batch, split_batch
+
+
+def _apply(function: type[torch.autograd.Function], *args: Any) -> Any:
+    """In a backward: recorded where that is asked for. torch.compile records none, and traces the kernels."""
+    return function.forward(*args) if torch.compiler.is_compiling() else apply_function(function, *args)
+
+
+def _conv_transpose2d(small: Tensor, weight: Tensor, output_padding: Pair, request: Request) -> Tensor:
+    return _apply(ConvTranspose2d, small, weight, None, output_padding, request, PLAIN)[0]
+
+
+def _conv2d(large: Tensor, weight: Tensor, request: Request) -> Tensor:
+    return _apply(Conv2d, large, weight, None, request, PLAIN)[0]
+
+
+def _weight_gradient(small: Tensor, large: Tensor, request: Request) -> Tensor:
+    return _apply(WeightGradient, small, large, request)
+
+
+class _Autocast:
+    """The backward's kernels take the dtypes they are given, whatever autocast says where backward was called."""
+
+    def __init__(self, device_type: str) -> None:
+        self.off = torch.autocast(device_type, enabled=False) if torch.is_autocast_enabled(device_type) else None
+
+    def __enter__(self) -> None:
+        if self.off is not None:
+            self.off.__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        if self.off is not None:
+            self.off.__exit__(*exception)
+
+
+def _convolution_context(
+    ctx: Any, image: Tensor, weight: Tensor, request: Request, epilogue: Epilogue, output: tuple[Tensor, Tensor]
+) -> None:
+    ctx.request, ctx.epilogue = request, epilogue
+    # The activation's derivative is read off its output, so its argument need not live.
+    ctx.save_for_backward(image, weight, output[0] if epilogue.activation != NONE else None)
+    ctx.mark_non_differentiable(output[1])
+
+
+def _convolution_backward(ctx: Any, grad: Tensor, transposed: bool) -> tuple[Tensor | None, ...]:
+    """Gradients of image, weight and bias."""
+    image, weight, output = ctx.saved_tensors
+    request = ctx.request
+    need_image, need_weight, need_bias = needs = tuple(ctx.needs_input_grad[:3])
+    with _Autocast(grad.device.type):
+        if output is not None:
+            grad = gradient_from_output(grad, output, ctx.epilogue.activation, ctx.epilogue.negative_slope)
+        output_padding = ctx.output_padding if transposed else (0, 0)
+        direct = passes.direct_backward(grad, image, weight, transposed, output_padding, request, needs)
+        if direct is not None:
+            return direct
+        grad_image = grad_weight = None
+        if transposed:
+            grad_image = _conv2d(grad, weight, request) if need_image else None
+            grad_weight = _weight_gradient(image, grad, request) if need_weight else None
+        else:
+            padding = request.geometry.output_padding(_size(grad), _size(image))
+            grad_image = _conv_transpose2d(grad, weight, padding, request) if need_image else None
+            grad_weight = _weight_gradient(grad, image, request) if need_weight else None
+        return grad_image, grad_weight, grad.sum((0, 2, 3)) if need_bias else None
+
+
+def _size(image: Tensor) -> Pair:
+    return image.shape[2], image.shape[3]
+
+
+class ConvTranspose2d(torch.autograd.Function):
+    """small, weight, bias -> (large, statistics); statistics carry no gradient."""
+
+    @staticmethod
+    def forward(
+        small: Tensor, weight: Tensor, bias: Tensor | None, output_padding: Pair, request: Request, epilogue: Epilogue
+    ) -> tuple[Tensor, Tensor]:
+        return passes.conv_transpose2d(small, weight, None, bias, output_padding, request, epilogue)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        small, weight, _, ctx.output_padding, request, epilogue = inputs
+        _convolution_context(ctx, small, weight, request, epilogue, output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple:
+        return *_convolution_backward(ctx, grad, True), None, None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, small: Tensor, weight: Tensor, bias: Any, *options: Any) -> tuple:
+        if in_dims[1] is None and in_dims[2] is None and not options[2].statistics:
+            return _merged(ConvTranspose2d, info, in_dims, small, weight, bias, *options)
+
+        output_padding, request, epilogue = options
+
+        def lane(small: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+            stride, padding = request.geometry.stride, request.geometry.padding
+            return reference.conv_transpose2d(small, weight, None, bias, stride, padding, *output_padding, *epilogue)
+
+        return torch.vmap(lane, in_dims[:3])(small, weight, bias), (0, 0)
+
+
+class Conv2d(torch.autograd.Function):
+    """large, weight, bias -> (small, statistics); statistics carry no gradient."""
+
+    @staticmethod
+    def forward(
+        large: Tensor, weight: Tensor, bias: Tensor | None, request: Request, epilogue: Epilogue
+    ) -> tuple[Tensor, Tensor]:
+        return passes.conv2d(large, weight, None, bias, request, epilogue)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        large, weight, _, request, epilogue = inputs
+        _convolution_context(ctx, large, weight, request, epilogue, output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple:
+        return *_convolution_backward(ctx, grad, False), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, large: Tensor, weight: Tensor, bias: Any, *options: Any) -> tuple:
+        if in_dims[1] is None and in_dims[2] is None and not options[1].statistics:
+            return _merged(Conv2d, info, in_dims, large, weight, bias, *options)
+
+        request, epilogue = options
+
+        def lane(large: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+            return reference.conv2d(
+                large, weight, None, bias, request.geometry.stride, request.geometry.padding, *epilogue
+            )
+
+        return torch.vmap(lane, in_dims[:3])(large, weight, bias), (0, 0)
+
+
+def _merged(function: Any, info: Any, in_dims: tuple, image: Tensor, *others: Any) -> tuple:
+    """Weights that all lanes share: the mapped dimension joins the batch. Else PyTorch's own vmap does the work."""
+    size = info.batch_size
+    output, statistics = function.apply(merge_batch(image, in_dims[0], size, 0), *others)
+    return (split_batch(output, size, 0), statistics), (0, None)
+
+
+class WeightGradient(torch.autograd.Function):
+    """small, large -> gradient of the weight."""
+
+    @staticmethod
+    def forward(small: Tensor, large: Tensor, request: Request) -> Tensor:
+        return passes.weight_gradient(small, large, request)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        small, large, ctx.request = inputs
+        ctx.save_for_backward(small, large)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple:
+        """``grad`` has the weight's shape, and takes the weight's place in the two convolutions."""
+        small, large = ctx.saved_tensors
+        need_small, need_large = ctx.needs_input_grad[:2]
+        with _Autocast(grad.device.type):
+            padding = ctx.request.geometry.output_padding(_size(small), _size(large))
+            grad_small = _conv2d(large, grad, ctx.request) if need_small else None
+            grad_large = _conv_transpose2d(small, grad, padding, ctx.request) if need_large else None
+            return grad_small, grad_large, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, small: Tensor, large: Tensor, request: Request) -> tuple:
+        """Each lane has a weight of its own."""
+
+        def lane(small: Tensor, large: Tensor) -> Tensor:
+            return reference.conv2d_weight_gradient(small, large, *request.geometry)
+
+        return torch.vmap(lane, in_dims[:2])(small, large), 0

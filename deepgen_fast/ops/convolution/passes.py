@@ -1,0 +1,132 @@
+"""One kernel on given operands: the algorithm is chosen, its launcher called, the result brought to PyTorch's layout.
+
+Nothing here is recorded by autograd; see ``autograd.py``.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.ops.activation import NONE
+from deepgen_fast.ops.convolution import few_channels, native, product, reference
+from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT, Choice, choose
+from deepgen_fast.ops.convolution.geometry import Geometry, Pair, Shapes
+from deepgen_fast.ops.memory_format import in_format, result_channels_last
+
+
+class Epilogue(NamedTuple):
+    """activation(convolution * scale + shift), per output channel; ``statistics`` are taken where nothing follows."""
+
+    activation: int = NONE
+    negative_slope: float = 0.0
+    statistics: bool = False
+
+
+PLAIN = Epilogue()
+
+
+class Request(NamedTuple):
+    """What does not depend on the operands: the geometry, and what the caller asked for."""
+
+    geometry: Geometry
+    algorithm: str
+    backend: str
+
+    def choice(self, kernel: str, small: Tensor, large: Tensor) -> Choice:
+        return self._choose(kernel, _size(small), _size(large), small, small.shape[1], large.shape[1])
+
+    def forward_choice(self, transposed: bool, image: Tensor, weight: Tensor, output_padding: Pair) -> Choice:
+        """Of a forward, before there is an output."""
+        kernel = CONV_TRANSPOSE2D if transposed else CONV2D
+        return self.pass_choice(kernel, transposed, image, weight, output_padding)
+
+    def pass_choice(self, kernel: str, transposed: bool, image: Tensor, weight: Tensor, output_padding: Pair) -> Choice:
+        """Of any kernel in forward or backward of a convolution of ``image``."""
+        if transposed:
+            small = _size(image)
+            large = self.geometry.large_size(small, output_padding)
+        else:
+            large = _size(image)
+            small = self.geometry.small_size(large)
+        return self._choose(kernel, small, large, image, weight.shape[0], weight.shape[1])
+
+    def _choose(
+        self, kernel: str, small: Pair, large: Pair, like: Tensor, small_channels: int, large_channels: int
+    ) -> Choice:
+        shapes = Shapes(like.shape[0], small_channels, large_channels, small, large)
+        return choose(kernel, self.geometry, shapes, like.dtype, like.device.type, self.algorithm, self.backend)
+
+
+def _size(image: Tensor) -> Pair:
+    return image.shape[2], image.shape[3]
+
+
+def _launcher(choice: Choice, geometry: Geometry) -> ModuleType:
+    if choice.algorithm == "direct":
+        return reference
+    if choice.algorithm == "minimal":
+        return native
+    return product if geometry.padding == (0, 0) else few_channels  # the engine's geometries are all padded
+
+
+def _stride_and_padding(request: Request, module: ModuleType) -> tuple:
+    """The native operators take one number for both axes."""
+    geometry = request.geometry
+    if module is native or module is few_channels:
+        return geometry.stride[0], geometry.padding[0]
+    return geometry.stride, geometry.padding
+
+
+def conv_transpose2d(
+    small: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, output_padding: Pair, request: Request,
+    epilogue: Epilogue,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """small ``[N, A, h, w]``, weight ``[A, B, k, k]`` -> large ``[N, B, H, W]``, and its statistics."""
+    choice = request.forward_choice(True, small, weight, output_padding)
+    module = _launcher(choice, request.geometry)
+    large, statistics = module.conv_transpose2d(
+        small, weight, scale, shift, *_stride_and_padding(request, module), *output_padding, *epilogue
+    )
+    return in_format(large, result_channels_last(small, weight)), statistics
+
+
+def conv2d(
+    large: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, request: Request, epilogue: Epilogue
+) -> tuple[Tensor, Tensor]:
+    """large ``[N, B, H, W]``, weight ``[A, B, k, k]`` -> small ``[N, A, h, w]``, and its statistics."""
+    choice = request.forward_choice(False, large, weight, (0, 0))
+    module = _launcher(choice, request.geometry)
+    small, statistics = module.conv2d(large, weight, scale, shift, *_stride_and_padding(request, module), *epilogue)
+    return in_format(small, result_channels_last(large, weight)), statistics
+
+
+def weight_gradient(small: Tensor, large: Tensor, request: Request) -> Tensor:
+    """small ``[N, A, h, w]`` and large ``[N, B, H, W]`` -> ``[A, B, k, k]``."""
+    choice = request.choice(WEIGHT_GRADIENT, small, large)
+    kernel = request.geometry.kernel
+    module = _launcher(choice, request.geometry)
+    native_kernel = kernel[0] if module is native or module is few_channels else kernel
+    return module.conv2d_weight_gradient(small, large, native_kernel, *_stride_and_padding(request, module))
+
+
+def direct_backward(
+    grad: Tensor, image: Tensor, weight: Tensor, transposed: bool, output_padding: Pair, request: Request,
+    needs: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None] | None:  # fmt: skip
+    """Gradients of image, weight and bias by PyTorch's one operator for them, where nothing else was chosen.
+
+    PyTorch differentiates it further. None where another algorithm makes one of the gradients.
+    """
+    wanted = (CONV2D if transposed else CONV_TRANSPOSE2D, WEIGHT_GRADIENT)
+    for kernel, need in zip(wanted, needs[:2], strict=True):
+        if need and request.pass_choice(kernel, transposed, image, weight, output_padding).algorithm != "direct":
+            return None
+    geometry = request.geometry
+    bias_sizes = [weight.shape[1 if transposed else 0]]
+    return torch.ops.aten.convolution_backward(
+        grad, image, weight, bias_sizes, geometry.stride, geometry.padding, (1, 1), transposed, output_padding, 1, needs
+    )

@@ -1,0 +1,38 @@
+"""PyTorch's rule for the layout of a convolution's result."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def channels_last(image: Tensor) -> bool:
+    """Whether the strides of ``[N, C, H, W]`` say channels_last (``suggest_memory_format`` of PyTorch's C++ side).
+
+    One channel, or one pixel, may be read both ways; then the strides of the dimensions of size 1 decide.
+    """
+    if image.dim() != 4:
+        return False
+    sizes, strides = image.shape, image.stride()
+    if strides[1] == 0:
+        return False
+    least = 0
+    for dimension in (1, 3, 2, 0):
+        if sizes[dimension] == 0 or strides[dimension] < least:
+            return False
+        if dimension == 0 and least == strides[1]:
+            return False  # N, 1, 1, 1 and N, 1, H, W of contiguous strides are contiguous
+        least = strides[dimension] * max(sizes[dimension], 1)
+    return True
+
+
+def result_channels_last(image: Tensor, weight: Tensor) -> bool:
+    """A convolution's result is channels_last where its input or its weight is, as in PyTorch; else contiguous."""
+    return channels_last(image) or channels_last(weight)
+
+
+def in_format(image: Tensor, last: bool) -> Tensor:
+    """``image`` itself where it has the format, else a copy."""
+    if last == channels_last(image):
+        return image
+    return image.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
