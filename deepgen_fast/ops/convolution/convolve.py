@@ -15,7 +15,7 @@ from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue
 def plainly_direct(operands: Operands, transposed: bool) -> bool:
     """Whether PyTorch's operator does forward and, where it is needed, all of backward."""
     image, weight, bias, output_padding, request = operands
-    kernels = KERNELS
+    kernels: tuple[str, ...] = KERNELS
     if not (transforming() or needs_gradient(image, weight, bias)):
         kernels = KERNELS[:1] if transposed else KERNELS[1:2]
     return all(

@@ -46,6 +46,7 @@ def conv_transpose2d(
     input: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, stride: int, padding: int,
     output_padding_h: int, output_padding_w: int, activation: int, negative_slope: float, statistics: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    scale, shift = native.channel_operand(scale, input), native.channel_operand(shift, input)
     output = torch.ops.deepgen_fast.few_channels_conv_transpose2d.default(
         input, weight, scale, shift, stride, padding, output_padding_h, output_padding_w, activation, negative_slope
     )
@@ -56,6 +57,7 @@ def conv2d(
     input: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, stride: int, padding: int,
     activation: int, negative_slope: float, statistics: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    scale, shift = native.channel_operand(scale, input), native.channel_operand(shift, input)
     output = torch.ops.deepgen_fast.few_channels_conv2d.default(
         input, weight, scale, shift, stride, padding, activation, negative_slope
     )

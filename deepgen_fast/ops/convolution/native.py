@@ -11,26 +11,37 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair
+from deepgen_fast.ops.rows import accumulation_dtype
 from deepgen_fast.tracing import constant_while_tracing
 
 _DISPATCH_KEYS = {"cpu": "CPU", "cuda": "CUDA"}
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
-@constant_while_tracing
-@cache
+@constant_while_tracing  # a graph depends on the answer, not on how it is found
 def has_kernel(operator: str, device_type: str) -> bool:
     """Whether a loaded library implements ``deepgen_fast::<operator>`` on this kind of device."""
+    return _has_kernel(operator, device_type)
+
+
+@cache
+def _has_kernel(operator: str, device_type: str) -> bool:
     key = _DISPATCH_KEYS.get(device_type)
     if key is None or not hasattr(torch.ops.deepgen_fast, operator):
         return False
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"deepgen_fast::{operator}", key)
 
 
+def channel_operand(value: Tensor | None, like: Tensor) -> Tensor | None:
+    """Scale or shift as the kernels take it: dense, in the dtype in which they add up."""
+    return None if value is None else value.to(accumulation_dtype(like.dtype)).contiguous()
+
+
 def conv_transpose2d(
     input: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, stride: int, padding: int,
     output_padding_h: int, output_padding_w: int, activation: int, negative_slope: float, statistics: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    scale, shift = channel_operand(scale, input), channel_operand(shift, input)
     return torch.ops.deepgen_fast.conv_transpose2d.default(
         input, weight, scale, shift, stride, padding, output_padding_h, output_padding_w, activation, negative_slope,
         statistics,
@@ -41,6 +52,7 @@ def conv2d(
     input: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, stride: int, padding: int,
     activation: int, negative_slope: float, statistics: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
+    scale, shift = channel_operand(scale, input), channel_operand(shift, input)
     return torch.ops.deepgen_fast.conv2d.default(
         input, weight, scale, shift, stride, padding, activation, negative_slope, statistics
     )
