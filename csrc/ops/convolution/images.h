@@ -282,6 +282,7 @@ struct ImageWork {
     switch (e.activation) {
       case kRelu: activate_all<kRelu>(value); break;
       case kLeakyRelu: activate_all<kLeakyRelu>(value); break;
+      case kTanh: activate_all<kTanh>(value); break;
       case kSigmoid: activate_all<kSigmoid>(value); break;
       default: break;
     }
