@@ -1,12 +1,14 @@
 """Fast building blocks for deep generative models in PyTorch: fused operators, and the VAE and GAN trainers on them."""
 
-from deepgen_fast import backends
+from deepgen_fast import backends, nn
 from deepgen_fast._version import __version__
 from deepgen_fast.ops import (
     NegativeELBO,
     bernoulli_log_likelihood,
     conv2d,
+    conv_bn_act,
     conv_transpose2d,
+    conv_transpose_bn_act,
     gaussian_log_likelihood,
     negative_elbo,
     reparameterize_kl,
@@ -26,9 +28,12 @@ __all__ = [
     "backends",
     "bernoulli_log_likelihood",
     "conv2d",
+    "conv_bn_act",
     "conv_transpose2d",
+    "conv_transpose_bn_act",
     "doctor",
     "gaussian_log_likelihood",
     "negative_elbo",
+    "nn",
     "reparameterize_kl",
 ]

@@ -21,6 +21,17 @@ def activate(value: Tensor, activation: int, negative_slope: float) -> Tensor:
     return torch.sigmoid(value) if activation == SIGMOID else value
 
 
+def activate_(value: Tensor, activation: int, negative_slope: float) -> Tensor:
+    """In place: for a result that nobody else holds."""
+    if activation == RELU:
+        return value.relu_()
+    if activation == LEAKY_RELU:
+        return F.leaky_relu_(value, negative_slope)
+    if activation == TANH:
+        return value.tanh_()
+    return value.sigmoid_() if activation == SIGMOID else value
+
+
 def gradient_from_output(grad: Tensor, output: Tensor, activation: int, negative_slope: float) -> Tensor:
     """Gradient before the activation, from the activation's output; differentiable in both.
 

@@ -32,7 +32,11 @@ def result_channels_last(image: Tensor, weight: Tensor) -> bool:
 
 
 def in_format(image: Tensor, last: bool) -> Tensor:
-    """``image`` itself where it has the format, else a copy."""
-    if last == channels_last(image):
+    """``image`` itself where its strides say that format, else a copy; of a 1x1 image another view."""
+    if last == channels_last(image) or image.numel() == 0:
         return image
+    if image.shape[2] == image.shape[3] == 1:  # contiguous in both senses, so ``contiguous`` would leave the strides
+        batch, channels = image.shape[:2]
+        flat = image.reshape(batch, channels)
+        return flat.view(batch, 1, 1, channels).permute(0, 3, 1, 2) if last else flat.view(batch, channels, 1, 1)
     return image.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)

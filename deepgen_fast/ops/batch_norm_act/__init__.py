@@ -1,0 +1,1 @@
+"""Batch normalisation and the activation after it: statistics, then one pass; two passes backward."""

@@ -18,6 +18,14 @@ def channel_statistics(input: Tensor) -> Tensor:
     return torch.stack((mean, (wide - mean.view(-1, 1, 1)).square().sum(_OTHERS)))
 
 
+def moments(input: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and 1 / standard deviation of each channel, differentiable."""
+    wide = input.to(accumulation_dtype(input.dtype))
+    mean = wide.mean(_OTHERS)
+    variance = (wide - mean.view(-1, 1, 1)).square().mean(_OTHERS)
+    return mean, torch.rsqrt(variance + eps)
+
+
 def _normalise(
     input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:

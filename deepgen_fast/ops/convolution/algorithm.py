@@ -16,6 +16,7 @@ import torch
 
 from deepgen_fast.ops.convolution import few_channels, native, product
 from deepgen_fast.ops.convolution.geometry import ENGINE_GEOMETRIES, Geometry, Shapes
+from deepgen_fast.ops.kernels import has_kernel
 
 ALGORITHMS = ("auto", "direct", "minimal", "product")
 
@@ -158,7 +159,7 @@ def minimal_unavailable(
         return f"minimal filtering is built for float32, float64 and bfloat16; this is {_name(dtype)}"
     if backend not in ("cpu", "cuda"):
         return f"minimal filtering is in the native libraries; this is backend {backend!r}"
-    if not native.has_kernel(_OPERATORS[kernel], device_type):
+    if not has_kernel(_OPERATORS[kernel], device_type):
         return f"the library that is loaded has no {_OPERATORS[kernel]} on {device_type}"
     return None
 

@@ -1,6 +1,6 @@
 """Image layers, of a few channels on the large side (128 -> 3, 3 -> 128): native operators of their own.
 
-Launchers have the signatures of the engine's.
+Launchers have the signatures of the engine's, but take no statistics.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.batch_norm_act.reference import channel_statistics
 from deepgen_fast.ops.convolution import native
 from deepgen_fast.ops.convolution.geometry import Geometry, Shapes
+from deepgen_fast.ops.kernels import has_kernel
 
 MOST_CHANNELS = 16
 _OPERATORS = {
@@ -33,13 +33,9 @@ def unavailable(
         return f"it is built for float32, float64 and bfloat16; this is {str(dtype).removeprefix('torch.')}"
     if backend not in ("cpu", "cuda"):
         return f"it is in the native libraries; this is backend {backend!r}"
-    if not native.has_kernel(_OPERATORS[operator], device_type):
+    if not has_kernel(_OPERATORS[operator], device_type):
         return f"the library that is loaded has no {_OPERATORS[operator]} on {device_type}"
     return None
-
-
-def _with_statistics(output: Tensor, statistics: bool) -> tuple[Tensor, Tensor]:
-    return output, channel_statistics(output) if statistics else output.new_empty(0, dtype=torch.float64)
 
 
 def conv_transpose2d(
@@ -50,7 +46,7 @@ def conv_transpose2d(
     output = torch.ops.deepgen_fast.few_channels_conv_transpose2d.default(
         input, weight, scale, shift, stride, padding, output_padding_h, output_padding_w, activation, negative_slope
     )
-    return _with_statistics(output, statistics)
+    return output, output.new_empty(0)
 
 
 def conv2d(
@@ -61,7 +57,7 @@ def conv2d(
     output = torch.ops.deepgen_fast.few_channels_conv2d.default(
         input, weight, scale, shift, stride, padding, activation, negative_slope
     )
-    return _with_statistics(output, statistics)
+    return output, output.new_empty(0)
 
 
 def conv2d_weight_gradient(small: Tensor, large: Tensor, kernel: int, stride: int, padding: int) -> Tensor:

@@ -1,35 +1,17 @@
 """Calls of the C++ operators, and their fake kernels for torch.compile.
 
-Outputs of convolutions are channels_last. An older library may lack an operator: ask :func:`unavailable` first.
+Outputs of convolutions are channels_last. The cost model asks ``has_kernel`` before it chooses them.
 """
 
 from __future__ import annotations
-
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair
 from deepgen_fast.ops.rows import accumulation_dtype
-from deepgen_fast.tracing import constant_while_tracing
 
-_DISPATCH_KEYS = {"cpu": "CPU", "cuda": "CUDA"}
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
-
-
-@constant_while_tracing  # a graph depends on the answer, not on how it is found
-def has_kernel(operator: str, device_type: str) -> bool:
-    """Whether a loaded library implements ``deepgen_fast::<operator>`` on this kind of device."""
-    return _has_kernel(operator, device_type)
-
-
-@cache
-def _has_kernel(operator: str, device_type: str) -> bool:
-    key = _DISPATCH_KEYS.get(device_type)
-    if key is None or not hasattr(torch.ops.deepgen_fast, operator):
-        return False
-    return torch._C._dispatch_has_kernel_for_dispatch_key(f"deepgen_fast::{operator}", key)
 
 
 def channel_operand(value: Tensor | None, like: Tensor) -> Tensor | None:

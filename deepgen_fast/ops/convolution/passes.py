@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.ops.activation import NONE
+from deepgen_fast.ops.batch_norm_act import launch as batch_norm
 from deepgen_fast.ops.convolution import few_channels, native, product, reference
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT, Choice, choose
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair, Shapes
@@ -73,12 +74,30 @@ def _launcher(choice: Choice, geometry: Geometry) -> ModuleType:
     return product if geometry.padding == (0, 0) else few_channels  # the engine's geometries are all padded
 
 
+def fuses_epilogue(choice: Choice, geometry: Geometry) -> bool:
+    """Whether scale, shift and activation are applied while the output is written."""
+    return _launcher(choice, geometry) in (native, few_channels)
+
+
 def _stride_and_padding(request: Request, module: ModuleType) -> tuple:
     """The native operators take one number for both axes."""
     geometry = request.geometry
     if module is native or module is few_channels:
         return geometry.stride[0], geometry.padding[0]
     return geometry.stride, geometry.padding
+
+
+def _own_epilogue(epilogue: Epilogue, module: ModuleType) -> Epilogue:
+    """Only the engine takes statistics while it writes."""
+    return epilogue if module is native else epilogue._replace(statistics=False)
+
+
+def _finished(
+    output: Tensor, statistics: Tensor, last: bool, epilogue: Epilogue, request: Request, module: ModuleType
+) -> tuple[Tensor, Tensor]:
+    if epilogue.statistics and module is not native:
+        statistics = batch_norm.launcher("channel_statistics", output, request.backend).channel_statistics(output)
+    return in_format(output, last), statistics
 
 
 def conv_transpose2d(
@@ -89,9 +108,15 @@ def conv_transpose2d(
     choice = request.forward_choice(True, small, weight, output_padding)
     module = _launcher(choice, request.geometry)
     large, statistics = module.conv_transpose2d(
-        small, weight, scale, shift, *_stride_and_padding(request, module), *output_padding, *epilogue
+        small,
+        weight,
+        scale,
+        shift,
+        *_stride_and_padding(request, module),
+        *output_padding,
+        *_own_epilogue(epilogue, module),
     )
-    return in_format(large, result_channels_last(small, weight)), statistics
+    return _finished(large, statistics, result_channels_last(small, weight), epilogue, request, module)
 
 
 def conv2d(
@@ -100,8 +125,10 @@ def conv2d(
     """large ``[N, B, H, W]``, weight ``[A, B, k, k]`` -> small ``[N, A, h, w]``, and its statistics."""
     choice = request.forward_choice(False, large, weight, (0, 0))
     module = _launcher(choice, request.geometry)
-    small, statistics = module.conv2d(large, weight, scale, shift, *_stride_and_padding(request, module), *epilogue)
-    return in_format(small, result_channels_last(large, weight)), statistics
+    small, statistics = module.conv2d(
+        large, weight, scale, shift, *_stride_and_padding(request, module), *_own_epilogue(epilogue, module)
+    )
+    return _finished(small, statistics, result_channels_last(large, weight), epilogue, request, module)
 
 
 def weight_gradient(small: Tensor, large: Tensor, request: Request) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.ops.activation import activate
+from deepgen_fast.ops.activation import activate_
 from deepgen_fast.ops.batch_norm_act.reference import channel_statistics
 from deepgen_fast.ops.convolution.geometry import Pair
 
@@ -14,13 +14,13 @@ from deepgen_fast.ops.convolution.geometry import Pair
 def epilogue(
     output: Tensor, scale: Tensor | None, shift: Tensor | None, activation: int, slope: float, statistics: bool
 ) -> tuple[Tensor, Tensor]:
-    """activation(output * scale + shift), per channel; with ``statistics`` those of the result (no activation then)."""
+    """activation(output * scale + shift), per channel, in place of a fresh ``output``; ``statistics`` of the result."""
     if scale is not None or shift is not None:
         wide = output.to(torch.promote_types(output.dtype, torch.float32))
         wide = wide if scale is None else wide * scale.view(-1, 1, 1)
         wide = wide if shift is None else wide + shift.view(-1, 1, 1)
         output = wide.to(output.dtype)
-    output = activate(output, activation, slope)
+    output = activate_(output, activation, slope)
     return output, channel_statistics(output) if statistics else output.new_empty(0, dtype=torch.float64)
 
 

@@ -1,0 +1,84 @@
+"""Batch normalisation of a convolution's output, with the activation after it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.ops.autograd import apply_function, transforming
+from deepgen_fast.ops.batch_norm_act import reference
+from deepgen_fast.ops.batch_norm_act.autograd import BatchNormAct
+from deepgen_fast.ops.batch_norm_act.launch import launcher
+from deepgen_fast.ops.rows import accumulation_dtype
+
+
+class Norm(NamedTuple):
+    """A batch-norm layer: buffers and parameters of shape ``[channels]``, each may be missing."""
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: Tensor | None
+    bias: Tensor | None
+    momentum: float
+    eps: float
+
+
+def normalise_by_batch(
+    input: Tensor, statistics: Tensor | None, norm: Norm, activation: int, negative_slope: float, backend: str
+) -> Tensor:
+    """Training mode: normalise by the batch's statistics, activate, and move the running statistics.
+
+    Args:
+        input: ``[batch, channels, height, width]``.
+        statistics: of the input, where the convolution took them; ``[2, channels]`` of mean and sum of squared
+            deviations, float64.
+    """
+    count = input.numel() // max(input.shape[1], 1)
+    if statistics is None:
+        launch = reference if transforming() else launcher("channel_statistics", input, backend)
+        statistics = launch.channel_statistics(input.detach())
+    if count:
+        _move_running_statistics(norm, statistics, count)
+    dtype = accumulation_dtype(input.dtype)
+    mean = statistics[0].to(dtype)
+    invstd = torch.rsqrt(statistics[1] / max(count, 1) + norm.eps).to(dtype)
+    options = (activation, negative_slope, True, norm.eps, backend)
+    return apply_function(BatchNormAct, input, norm.weight, norm.bias, mean, invstd, *options)
+
+
+@torch.no_grad()
+def _move_running_statistics(norm: Norm, statistics: Tensor, count: int) -> None:
+    """As PyTorch does: an exponential average, of the unbiased variance."""
+    if norm.running_mean is not None:
+        norm.running_mean.lerp_(statistics[0].to(norm.running_mean.dtype), norm.momentum)
+    if norm.running_var is not None:
+        unbiased = statistics[1] / max(count - 1, 1)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+
+
+def running_moments(norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Mean and 1 / standard deviation that evaluation normalises by."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    wide = accumulation_dtype(dtype)
+    invstd = torch.rsqrt(norm.running_var.detach().double() + norm.eps).to(wide)
+    return norm.running_mean.detach().to(wide), invstd
+
+
+def normalise_by_running(input: Tensor, norm: Norm, activation: int, negative_slope: float, backend: str) -> Tensor:
+    """Evaluation mode: running statistics are constants, parameters may be trained."""
+    mean, invstd = running_moments(norm, input.dtype)
+    options = (activation, negative_slope, False, norm.eps, backend)
+    return apply_function(BatchNormAct, input, norm.weight, norm.bias, mean, invstd, *options)
+
+
+def folded(norm: Norm, bias: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Scale and shift that a convolution's epilogue applies in place of its bias and of the normalisation."""
+    mean, invstd = running_moments(norm, torch.float64)
+    scale = invstd if norm.weight is None else invstd * norm.weight
+    shift = (-mean if bias is None else bias - mean) * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias
+    wide = accumulation_dtype(dtype)
+    return scale.to(wide), shift.to(wide)

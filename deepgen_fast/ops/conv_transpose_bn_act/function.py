@@ -1,0 +1,80 @@
+"""The public function: checks, then the fused layer."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from deepgen_fast.ops.batch_norm_act.function import Norm
+from deepgen_fast.ops.convolution.arguments import check_activation, check_operands
+from deepgen_fast.ops.convolution.normalised import check_norm, conv_act, conv_norm_act
+
+
+def conv_transpose_bn_act(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    bn_weight: Tensor | None = None,
+    bn_bias: Tensor | None = None,
+    training: bool,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    normalize: bool = True,
+    activation: str | None = "relu",
+    negative_slope: float = 0.2,
+    stride: int | tuple[int, int] = 2,
+    padding: int | tuple[int, int] = 1,
+    output_padding: int | tuple[int, int] = 0,
+    algorithm: str = "auto",
+    backend: str = "auto",
+) -> Tensor:
+    """Transposed convolution, batch normalisation and activation: one layer of a DCGAN's generator.
+
+    Replaces::
+
+        y = F.conv_transpose2d(x, weight, bias, stride, padding, output_padding)
+        y = F.batch_norm(y, running_mean, running_var, bn_weight, bn_bias, training, momentum, eps)
+        y = activation(y)
+
+    In training the batch's statistics are taken while the convolution writes its output, and one more pass normalises
+    and activates; backward of both takes two passes. In evaluation everything happens while the output is written, but
+    where gradients are needed: then normalisation and activation are one pass. Differentiable to any order.
+
+    Args:
+        x: ``[batch, in_channels, height, width]``.
+        weight: ``[in_channels, out_channels, kernel_height, kernel_width]``, of x's dtype.
+        bias: ``[out_channels]``, or None; needless before a normalisation.
+        running_mean, running_var: ``[out_channels]``. In training moved in place by ``momentum``, the variance
+            unbiased; in evaluation what normalises.
+        bn_weight, bn_bias: ``[out_channels]``, the affine map after normalisation, or None.
+        training: normalise by the batch's own statistics; without effect where ``normalize`` is False.
+        momentum: share of the new batch in the running statistics.
+        eps: added to the variance.
+        normalize: False leaves batch normalisation out (a DCGAN's first and last layers).
+        activation: ``"none"`` or None, ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"sigmoid"``.
+        negative_slope: of a leaky ReLU; 0.2 as in DCGAN.
+        stride, padding, output_padding, algorithm, backend: as for ``conv_transpose2d``.
+
+    Statistics are taken in float64 whatever the inputs, so they lose nothing on large batches.
+
+    Returns:
+        What ``conv_transpose2d`` returns, normalised and activated.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as for ``conv_transpose2d``.
+        ValueError: also a training batch of one value a channel, and evaluation without running statistics.
+
+    Source: Ioffe and Szegedy, "Batch normalization", 2015; Radford, Metz, Chintala, 2016. The module is
+    ``dgf.nn.GeneratorBlock``.
+    """
+    operands = check_operands(True, x, weight, bias, stride, padding, output_padding, algorithm, backend)
+    code = check_activation(activation, negative_slope)
+    if normalize:
+        norm = Norm(running_mean, running_var, bn_weight, bn_bias, momentum, eps)
+        check_norm(operands, True, norm, training)
+        output = conv_norm_act(operands, True, norm, training, code, negative_slope)
+    else:
+        output = conv_act(operands, True, code, negative_slope)
+    return output if x.dim() == 4 else output.squeeze(0)

@@ -1,0 +1,101 @@
+"""A convolution, batch normalisation and activation: the least passes over memory that mode and gradients allow."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from deepgen_fast.ops.activation import LEAKY_RELU, NONE, activate
+from deepgen_fast.ops.autograd import needs_gradient, transforming
+from deepgen_fast.ops.batch_norm_act.function import Norm, folded, normalise_by_batch, normalise_by_running
+from deepgen_fast.ops.checks import check_device, check_tensor
+from deepgen_fast.ops.convolution import passes
+from deepgen_fast.ops.convolution.arguments import Operands
+from deepgen_fast.ops.convolution.convolve import convolve, plain_convolution, plainly_direct
+from deepgen_fast.ops.convolution.geometry import Geometry
+from deepgen_fast.ops.convolution.passes import Epilogue
+from deepgen_fast.ops.rows import accumulation_dtype
+
+
+def conv_act(operands: Operands, transposed: bool, activation: int, negative_slope: float) -> Tensor:
+    """Without a norm: bias and activation in the epilogue, the activation's derivative from the output."""
+    if activation == NONE:
+        return plain_convolution(operands, transposed)
+    if activation == LEAKY_RELU and negative_slope < 0:  # the output does not tell the argument's sign
+        return activate(plain_convolution(operands, transposed), activation, negative_slope)
+    return convolve(operands, transposed, Epilogue(activation, negative_slope))[0]
+
+
+def conv_norm_act(
+    operands: Operands, transposed: bool, norm: Norm, training: bool, activation: int, negative_slope: float
+) -> Tensor:
+    """Training: statistics from the epilogue, then one pass. Evaluation: all in the epilogue, but for gradients."""
+    backend = operands.request.backend
+    if training:
+        if plainly_direct(operands, transposed):
+            output, statistics = plain_convolution(operands, transposed), None
+        else:
+            output, statistics = convolve(operands, transposed, Epilogue(statistics=True))
+        return normalise_by_batch(output, statistics, norm, activation, negative_slope, backend)
+    recorded = transforming() or needs_gradient(operands.image, operands.weight, operands.bias, norm.weight, norm.bias)
+    if recorded or not _takes_scale(operands, transposed):
+        output = plain_convolution(operands, transposed)
+        return normalise_by_running(output, norm, activation, negative_slope, backend)
+    image, weight, bias, output_padding, request = operands
+    scale, shift = folded(norm, bias, image.dtype)
+    epilogue = Epilogue(activation, negative_slope)
+    if transposed:
+        return passes.conv_transpose2d(image, weight, scale, shift, output_padding, request, epilogue)[0]
+    return passes.conv2d(image, weight, scale, shift, request, epilogue)[0]
+
+
+def _takes_scale(operands: Operands, transposed: bool) -> bool:
+    """Whether the kernel that was chosen scales and shifts while it writes, at no cost."""
+    image, weight, _, output_padding, request = operands
+    choice = request.forward_choice(transposed, image, weight, output_padding)
+    return passes.fuses_epilogue(choice, request.geometry)
+
+
+def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool) -> None:
+    """Everything that batch normalisation's arguments must satisfy."""
+    image, weight, _, output_padding, request = operands
+    if not image.is_floating_point():
+        raise TypeError(f"x must have a floating dtype where it is normalised, got {image.dtype}")
+    channels = weight.shape[1 if transposed else 0]
+    named = {
+        "running_mean": norm.running_mean,
+        "running_var": norm.running_var,
+        "bn_weight": norm.weight,
+        "bn_bias": norm.bias,
+    }
+    for name, value in named.items():
+        if value is None:
+            continue
+        check_tensor(name, value)
+        check_device(name, value, "x", image)
+        if tuple(value.shape) != (channels,):
+            raise ValueError(f"{name} must have shape [out_channels], [{channels}], got {list(value.shape)}")
+        if value.dtype != image.dtype and value.dtype != accumulation_dtype(image.dtype):
+            raise TypeError(
+                f"{name} must have the dtype of x, {image.dtype}, or float32 for one of 16 bits, got {value.dtype}"
+            )
+    if not isinstance(training, bool):
+        raise TypeError(f"training must be a bool, got {training!r}")
+    if not training and (norm.running_mean is None or norm.running_var is None):
+        raise ValueError("running_mean and running_var must be given where training is False")
+    if isinstance(norm.momentum, bool) or not isinstance(norm.momentum, (int, float)):
+        raise TypeError(f"momentum must be a float, got {norm.momentum!r}")
+    if training:
+        _check_batch(image, request.geometry, transposed, output_padding, channels)
+
+
+def _check_batch(
+    image: Tensor, geometry: Geometry, transposed: bool, output_padding: tuple[int, int], channels: int
+) -> None:
+    """One value a channel has no variance."""
+    size = (image.shape[2], image.shape[3])
+    height, width = geometry.large_size(size, output_padding) if transposed else geometry.small_size(size)
+    if image.shape[0] * height * width == 1:
+        raise ValueError(
+            "x must give more than 1 value per channel when training, "
+            f"got an output of shape {[image.shape[0], channels, height, width]}"
+        )
