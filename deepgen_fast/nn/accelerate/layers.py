@@ -1,0 +1,118 @@
+"""Which layers the fused operators replace, told by the function that would run: a class with a forward of its own is
+another layer, whatever it derives from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as module_internals
+
+Pair = tuple[int, int]
+
+CONVOLUTION, TRANSPOSED_CONVOLUTION, BATCH_NORM, SEQUENTIAL = (
+    "convolution",
+    "transposed convolution",
+    "batch norm",
+    "sequential",
+)
+
+# The function that a layer runs -> what it computes. The classes that stand in for these add their own.
+ROLES: dict[Callable, str] = {
+    nn.Conv2d.forward: CONVOLUTION,
+    nn.ConvTranspose2d.forward: TRANSPOSED_CONVOLUTION,
+    nn.BatchNorm2d.forward: BATCH_NORM,
+    nn.Sequential.forward: SEQUENTIAL,
+    nn.ReLU.forward: "relu",
+    nn.LeakyReLU.forward: "leaky_relu",
+    nn.Tanh.forward: "tanh",
+    nn.Sigmoid.forward: "sigmoid",
+}
+ACTIVATIONS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid"})
+CONVOLUTIONS = frozenset({CONVOLUTION, TRANSPOSED_CONVOLUTION})
+
+_CALL = nn.Module.__call__
+_CONV_FORWARD = nn.Conv2d._conv_forward
+_PLAIN_TENSORS = frozenset({Tensor, nn.Parameter})
+
+
+def role(layer: nn.Module) -> str | None:
+    """What the layer computes, None for what is not known here."""
+    cls: Any = type(layer)
+    found = ROLES.get(cls.forward)
+    # One function serves the batch norms of every dimension; others call methods that some replace.
+    if found is BATCH_NORM:
+        return found if isinstance(layer, nn.BatchNorm2d) else None
+    if found is CONVOLUTION and cls._conv_forward is not _CONV_FORWARD:
+        return None
+    return None if found is SEQUENTIAL and cls.__iter__ is not nn.Sequential.__iter__ else found
+
+
+def changed(layer: nn.Module) -> str | None:
+    """What somebody put on this one layer that its call must go through; None where calling it is its forward alone."""
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        return "forward hooks"
+    if layer._backward_hooks or layer._backward_pre_hooks:
+        return "backward hooks"
+    attributes = layer.__dict__
+    if "forward" in attributes or "_conv_forward" in attributes or type(layer).__call__ is not _CALL:
+        return "a forward set on the instance or a call of its own"
+    return "compiled by itself" if layer._compiled_call_impl is not None else None
+
+
+def is_plain(tensor: object) -> bool:
+    """Whether this is a tensor and not a subclass, which has its own ideas of a convolution (quantised, distributed)."""
+    return type(tensor) in _PLAIN_TENSORS
+
+
+def recorded_elsewhere() -> bool:
+    """Whether a program is being recorded that may run without this library, or operators are being watched.
+
+    torch.export and torch.jit.trace then get the plain layers; so do FlopCounterMode and its like.
+    """
+    if torch.compiler.is_compiling():
+        return torch.compiler.is_exporting()
+    return torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack() > 0
+
+
+def every_call_is_hooked() -> bool:
+    return bool(module_internals._has_any_global_hook())
+
+
+def padding_of(layer: Any) -> Pair | None:
+    """Zeros added at either side, (height, width); None where the sides differ."""
+    if layer.padding == "valid":
+        return 0, 0
+    if layer.padding == "same":
+        height, width = layer.kernel_size
+        return (height // 2, width // 2) if height % 2 and width % 2 else None
+    return layer.padding
+
+
+def why_not(layer: Any) -> str | None:
+    """Why the fused operators do not have this convolution, None when they have it."""
+    if layer.groups != 1:
+        return f"groups={layer.groups}"
+    if layer.dilation != (1, 1):
+        return f"dilation={layer.dilation}"
+    if layer.padding_mode != "zeros":
+        return f"padding_mode={layer.padding_mode!r}"
+    return "padding='same' with an even kernel" if padding_of(layer) is None else None
+
+
+def why_not_here(layer: Any, input: Any) -> str | None:
+    """Why PyTorch's own forward gets this input (and raises, where something is wrong with it), None when ours does."""
+    weight, bias = layer.weight, layer.bias
+    if not is_plain(input) or not is_plain(weight) or not (bias is None or is_plain(bias)):
+        return "a tensor subclass"
+    if input.dim() != 4:
+        return f"input has {input.dim()} dimensions, not [batch, channels, height, width]"
+    if input.shape[1] != layer.in_channels or input.device != weight.device:
+        return "input has other channels or is on another device than the weight"
+    if not weight.is_floating_point():
+        return f"dtype {weight.dtype}"
+    if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
+        return f"input has dtype {input.dtype}, the weight {weight.dtype}"
+    return None
