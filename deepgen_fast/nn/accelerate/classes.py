@@ -3,8 +3,8 @@
 ``module.__class__`` becomes a subclass of the same name with another ``forward``, and nothing is stored in the module.
 So parameters, buffers, hooks, ``state_dict``, ``repr`` and ``isinstance`` are what they were, restoring is exact, and
 what copies a module knows nothing of it. A ``forward`` set on the instance would be bound to one module: replicas
-(``nn.DataParallel``, ``copy.copy``) would go on with the original's parameters, and torch.compile does not see it change.
-PyTorch's parametrizations change classes in the same way; the two go together in either order.
+(``nn.DataParallel``, ``copy.copy``) would go on with the original's parameters, and torch.compile would not see it
+change. PyTorch's parametrizations change classes in the same way; the two go together in either order.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def accelerate(model: M) -> M:
         >>> print(dgf.explain(model, torch.randn(16, 3, 64, 64)))
     """
     check_module(model)
-    for module in model.modules():
+    for module in _open_modules(model):
         if not isinstance(module, Accelerated) and why_left(module) is None:
             behaviour = BEHAVIOURS[layers.role(module) or ""]
             module.__class__ = accelerated_class(type(module), behaviour, _injected(module))
@@ -80,15 +80,33 @@ def restore(model: M) -> M:
     return model
 
 
-def why_left(module: Any) -> str | None:
-    """Why ``accelerate`` leaves this module as it is, None when it does not."""
+def closed(module: nn.Module) -> str | None:
+    """Why this module and all in it are left as they are, None where they are looked at."""
     if isinstance(module, torch.jit.ScriptModule):
         return "a TorchScript module"
+    return "quantised, or on the way to it" if type(module).__module__.startswith("torch.ao.") else None
+
+
+def _open_modules(model: nn.Module) -> list[nn.Module]:
+    """The modules of ``model`` but for those in closed ones; one that is in several places is met in any."""
+    found: dict[nn.Module, None] = {}
+    ahead = [model]
+    while ahead:
+        module = ahead.pop()
+        if module not in found and closed(module) is None:
+            found[module] = None
+            ahead.extend(module.children())
+    return list(found)
+
+
+def why_left(module: Any) -> str | None:
+    """Why ``accelerate`` leaves this module as it is, None when it does not."""
+    reason = closed(module)
+    if reason is not None:
+        return reason
     cls = type(module)
     if isinstance(module, LazyModuleMixin):
         return "lazy: call accelerate again after the first batch"
-    if cls.__module__.startswith("torch.ao."):
-        return "a quantised layer, or one on the way to it"
     role = layers.role(module)
     if role not in BEHAVIOURS:
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Sequential)):

@@ -63,7 +63,7 @@ def changed(layer: nn.Module) -> str | None:
 
 
 def is_plain(tensor: object) -> bool:
-    """Whether this is a tensor and not a subclass, which has its own ideas of a convolution (quantised, distributed)."""
+    """Whether this is a tensor and not of a subclass, which has its own convolution (quantised, distributed)."""
     return type(tensor) in _PLAIN_TENSORS
 
 

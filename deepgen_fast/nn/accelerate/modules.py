@@ -6,14 +6,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from deepgen_fast.nn.accelerate import layers
+from deepgen_fast.nn.accelerate import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
 from deepgen_fast.nn.accelerate.memory_format import channels_last, is_channels_last
 from deepgen_fast.nn.accelerate.runs import Run, compute, run_layers
 
 
 def _plain_forward_has_it(layer: Any, input: Tensor) -> bool:
-    return layers.recorded_elsewhere() or bool(layers.why_not(layer) or layers.why_not_here(layer, input))
+    reason = layers.why_not(layer) or layers.why_not_here(layer, input)
+    if reason is None and layers.recorded_elsewhere():
+        reason = "the model is being recorded, or its operators watched"
+    if reason is not None and recording.active():
+        recording.note_left(layer, reason)
+    return reason is not None
 
 
 def _convolve(layer: Any, input: Tensor) -> Tensor:

@@ -1,14 +1,21 @@
-"""What ``explain`` listens to: every run that is computed on this thread while it listens."""
+"""What ``explain`` listens to: every run that is computed on its thread, every convolution that PyTorch's forward gets."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+
+class Listener(Protocol):
+    def computed(self, run: Any, operands: tuple, geometry: dict[str, Any]) -> None: ...
+
+    def left(self, layer: Any, reason: str) -> None: ...
+
 
 # One listener at a time, and the thread that it listens to. A plain global, which torch.compile reads as a constant.
-_listener: Callable[..., None] | None = None
+_listener: Listener | None = None
 _thread: int | None = None
 _one_at_a_time = threading.Lock()
 
@@ -17,14 +24,25 @@ def active() -> bool:
     return _listener is not None
 
 
-def note(run: Any, input: Any, geometry: dict[str, Any]) -> None:
+def _heard() -> Listener | None:
     listener = _listener
-    if listener is not None and threading.get_ident() == _thread:
-        listener(run, input, geometry)
+    return listener if threading.get_ident() == _thread else None
+
+
+def note(run: Any, operands: tuple, geometry: dict[str, Any]) -> None:
+    listener = _heard()
+    if listener is not None:
+        listener.computed(run, operands, geometry)
+
+
+def note_left(layer: Any, reason: str) -> None:
+    listener = _heard()
+    if listener is not None:
+        listener.left(layer, reason)
 
 
 @contextlib.contextmanager
-def listening(listener: Callable[..., None]) -> Iterator[None]:
+def listening(listener: Listener) -> Iterator[None]:
     global _listener, _thread
     with _one_at_a_time:
         _listener, _thread = listener, threading.get_ident()

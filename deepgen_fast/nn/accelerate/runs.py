@@ -87,9 +87,9 @@ def compute(run: Run, input: Tensor) -> Tensor:
     transposed = layers.role(convolution) is layers.TRANSPOSED_CONVOLUTION
     if transposed:
         geometry["output_padding"] = convolution.output_padding
-    if recording.active():
-        recording.note(run, input, geometry)
     weight, bias = convolution.weight, convolution.bias
+    if recording.active():
+        recording.note(run, (transposed, input, weight, bias), geometry)
     if norm is None and activation is None:
         return (ops.conv_transpose2d if transposed else ops.conv2d)(input, weight, bias, **geometry)
     fused = ops.conv_transpose_bn_act if transposed else ops.conv_bn_act

@@ -1,0 +1,263 @@
+"""``explain``: which backend and algorithm runs a model's layers or an operator, and why not another."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from deepgen_fast import backends, ops
+from deepgen_fast.nn.accelerate import layers, recording
+from deepgen_fast.nn.accelerate.classes import Accelerated
+from deepgen_fast.nn.accelerate.interface import accelerate, closed, why_left
+from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT
+from deepgen_fast.ops.convolution.arguments import check_operands
+
+_PLAIN = "PyTorch"
+
+
+class Row(NamedTuple):
+    """One layer, or layers that one operator runs."""
+
+    name: str  # in the model, as in state_dict; of several "0, 1, 2"
+    layer: str
+    runs: str  # the operator, or "PyTorch" for what is left as it is
+    backend: str
+    forward: str  # the algorithm of this pass
+    input_gradient: str
+    weight_gradient: str
+    reason: str
+
+
+class Explanation(NamedTuple):
+    """Rows in the order of the model; ``print(explanation)`` shows them as a table."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+    def row(self, name: str) -> Row:
+        """The row that has the layer of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for row in self.rows:
+            if name in row.name.split(", "):
+                return row
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        head = ("name", "layer", "runs", "backend", "forward", "d input", "d weight", "why")
+        table = [head, *self.rows]
+        widths = [max(len(line[column]) for line in table) for column in range(len(head) - 1)]
+        lines = [
+            "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)) + "  " + line[-1]
+            for line in table
+        ]
+        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+
+
+def explain(model_or_op: nn.Module | Callable, *example: Any, **options: Any) -> Explanation:
+    """Which backend and algorithm runs each layer of a model, or an operator, and why not another.
+
+    A model is run once on the example, without gradients; its parameters, buffers (running statistics) and random
+    numbers are as before afterwards. A model that is not accelerated is explained as :func:`accelerate` would make it,
+    and stays plain.
+
+    Args:
+        model_or_op: a module, or an operator of this library (``dgf.conv2d``).
+        example, options: what to call it with. Of a model they may be left out: the answer then says which layers are
+            accelerated, not what they run, which depends on shapes.
+
+    Returns:
+        An :class:`Explanation`: printable, with ``rows`` to inspect. Rows name what runs as PyTorch's own layer, too,
+        and the reason, among convolutions, batch norms of images, and activations that can be fused.
+
+    Raises:
+        TypeError: ``model_or_op`` is neither a module nor an operator of this library.
+
+    Example:
+        >>> print(dgf.explain(generator, torch.randn(64, 100, 1, 1)))
+    """
+    if isinstance(model_or_op, nn.Module):
+        return _explain_model(model_or_op, example, options)
+    name = getattr(model_or_op, "__name__", None)
+    if name not in ops.__all__ or getattr(ops, name) is not model_or_op:
+        raise TypeError(
+            f"model_or_op must be a torch.nn.Module or an operator of deepgen_fast, got {type(model_or_op).__name__}"
+        )
+    return _explain_operator(name, example, options)
+
+
+# ---- a model ----------------------------------------------------------------------------------------------------------
+
+
+class _Heard:
+    """What ran, in the order of the calls; of a layer that ran twice, the first time."""
+
+    def __init__(self) -> None:
+        self.runs: dict[nn.Module, tuple[Any, tuple, dict[str, Any]]] = {}
+        self.reasons: dict[nn.Module, str] = {}
+
+    def computed(self, run: Any, operands: tuple, geometry: dict[str, Any]) -> None:
+        self.runs.setdefault(run.convolution, (run, operands, geometry))
+
+    def left(self, layer: Any, reason: str) -> None:
+        self.reasons.setdefault(layer, reason)
+
+
+def _explain_model(model: nn.Module, example: tuple, options: dict[str, Any]) -> Explanation:
+    heard = _Heard()
+    lazy = any(isinstance(module, LazyModuleMixin) for module in model.modules())
+    ran = bool(example or options) and not lazy
+    with _accelerated_meanwhile(model) as was_plain:
+        if ran:
+            with _as_before(model), recording.listening(heard), torch.no_grad():
+                model(*example, **options)
+        rows = tuple(_rows(model, heard, ran))
+    mode = "training" if model.training else "eval"
+    title = f"{type(model).__name__}, {mode} mode"
+    if was_plain:
+        title += "; it is plain: this is what accelerate(model) would do"
+    if lazy:
+        title += "; not run: a lazy layer waits for its first batch"
+    elif not ran:
+        title += "; not run: give an example input to see backends and algorithms"
+    return Explanation(title, rows)
+
+
+@contextlib.contextmanager
+def _accelerated_meanwhile(model: nn.Module) -> Iterator[bool]:
+    """Accelerates a model of which nothing is accelerated, and puts back the very classes that there were."""
+    before = [(module, type(module)) for module in model.modules()]
+    plain = not any(issubclass(cls, Accelerated) for _, cls in before)
+    if plain:
+        accelerate(model)
+    try:
+        yield plain
+    finally:
+        if plain:
+            for module, cls in before:
+                module.__class__ = cls
+
+
+@contextlib.contextmanager
+def _as_before(model: nn.Module) -> Iterator[None]:
+    """Buffers and random numbers are afterwards what they were."""
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    tensors = [*model.parameters(), *model.buffers()]
+    gpus = sorted({tensor.device.index or 0 for tensor in tensors if tensor.is_cuda})
+    with torch.random.fork_rng(devices=gpus):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+
+
+def _rows(model: nn.Module, heard: _Heard, ran: bool) -> Iterator[Row]:
+    names: dict[nn.Module, list[str]] = {}
+    parents: dict[nn.Module, nn.Module] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name or "(model)")
+    for module in names:
+        for child in module.children():
+            parents.setdefault(child, module)
+    fused = {part for run, _, _ in heard.runs.values() for part in run[1:] if part is not None}
+    for module, own_names in names.items():
+        if module in heard.runs:
+            yield _run_row(names, *heard.runs[module])
+        elif module not in fused:
+            reason = _left_reason(module, parents.get(module), heard, ran)
+            if reason is not None:
+                runs = "accelerated" if reason == "" else _PLAIN
+                yield Row(", ".join(own_names), _describe(module), runs, "", "", "", "", reason)
+
+
+def _run_row(names: dict[nn.Module, list[str]], run: Any, operands: tuple, geometry: dict[str, Any]) -> Row:
+    parts = [part for part in run if part is not None]
+    transposed = operands[0]
+    operator = "conv_transpose2d" if transposed else "conv2d"
+    if len(parts) > 1:
+        operator = "conv_transpose_bn_act" if transposed else "conv_bn_act"
+    name = ", ".join(name for part in parts for name in names.get(part, ["(outside the model)"]))
+    return _convolution_row(name, " + ".join(map(_describe, parts)), operator, operands, geometry)
+
+
+def _left_reason(module: Any, parent: Any, heard: _Heard, ran: bool) -> str | None:
+    """Why PyTorch's layer runs; "" where this library's does (no example was given), None for what is no business."""
+    if isinstance(module, (_ConvNd, nn.Sequential)):
+        if not isinstance(module, Accelerated):
+            inside = parent is not None and closed(parent)
+            return inside or why_left(module) or "not accelerated: added, or restored, since"
+        if isinstance(module, nn.Sequential):
+            return None
+        if module in heard.reasons:
+            return heard.reasons[module]
+        return "not called with this example" if ran else ""
+    if not isinstance(module, _NormBase) and layers.role(module) not in layers.ACTIVATIONS:
+        return None
+    changed = layers.changed(module)
+    if changed is not None:
+        return changed
+    if isinstance(module, _NormBase) and layers.role(module) is not layers.BATCH_NORM:
+        return f"{type(module).__name__} is not a layer that this library computes"
+    if not isinstance(parent, nn.Sequential):
+        caller = "nobody" if parent is None else type(parent).__name__
+        return f"called by {caller}, not by an nn.Sequential, so what comes before it is not known"
+    if not isinstance(parent, Accelerated):
+        return f"its {type(parent).__name__} is left as it is"
+    return "does not follow a convolution that this library computes" if ran else ""
+
+
+def _describe(layer: Any) -> str:
+    if not isinstance(layer, _ConvNd):
+        return type(layer).__name__
+    sizes = "x".join(map(str, layer.kernel_size))
+    stride = "x".join(map(str, layer.stride))
+    return f"{type(layer).__name__}({layer.in_channels}, {layer.out_channels}, {sizes}, stride {stride})"
+
+
+# ---- operators ----------------------------------------------------------------------------------------------------------
+
+
+def _convolution_row(name: str, layer: str, operator: str, operands: tuple, options: dict[str, Any]) -> Row:
+    """The three passes of a convolution, and the reason of the forward's algorithm; of others where they differ."""
+    transposed, x, weight, bias = operands
+    defaults = {"stride": 2, "padding": 1, "output_padding": 0, "algorithm": "auto", "backend": "auto"}
+    given = {key: options.get(key, default) for key, default in defaults.items()}
+    image, weight, _, output_padding, request = check_operands(transposed, x, weight, bias, *given.values())
+    forward = CONV_TRANSPOSE2D if transposed else CONV2D
+    input_gradient = CONV2D if transposed else CONV_TRANSPOSE2D
+    choices = [
+        request.pass_choice(kernel, transposed, image, weight, output_padding)
+        for kernel in (forward, input_gradient, WEIGHT_GRADIENT)
+    ]
+    reasons = [choices[0].reason]
+    for what, choice in zip(("input gradient", "weight gradient"), choices[1:], strict=True):
+        if choice.algorithm != choices[0].algorithm:
+            reasons.append(f"{what}: {choice.reason}")
+    return Row(name, layer, operator, request.backend, *(choice.algorithm for choice in choices), "; ".join(reasons))
+
+
+def _explain_operator(name: str, example: tuple, options: dict[str, Any]) -> Explanation:
+    tensors = [value for value in (*example, *options.values()) if isinstance(value, Tensor)]
+    if not tensors:
+        raise ValueError(f"example must hold the tensors to call {name} with, got none")
+    if name.startswith("conv"):
+        x, weight, bias = (*example, *(options.get(key) for key in ("x", "weight", "bias")[len(example) :]))
+        row = _convolution_row("", f"weight {list(weight.shape)}", name, ("transpose" in name, x, weight, bias), options)
+        return Explanation(f"{name} on x {list(x.shape)}", (row,))
+    asked, device = options.get("backend", "auto"), tensors[0].device
+    chosen = backends.choose(asked, device)
+    missing = [backend for backend in backends.AUTO.get(device.type, ()) if backends.unavailable(backend)]
+    reason = f"backend={asked!r} was asked for" if asked != "auto" else f"the first available on {device.type}"
+    reasons = [reason, *(f"{backend}: {backends.unavailable(backend)}" for backend in missing)]
+    return Explanation(name, (Row("", "", name, chosen, "", "", "", "; ".join(reasons)),))
