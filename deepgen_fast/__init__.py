@@ -2,6 +2,8 @@
 
 from deepgen_fast import backends, nn
 from deepgen_fast._version import __version__
+from deepgen_fast.explanation import explain
+from deepgen_fast.nn import accelerate, restore
 from deepgen_fast.ops import (
     NegativeELBO,
     bernoulli_log_likelihood,
@@ -25,6 +27,7 @@ def doctor():
 __all__ = [
     "NegativeELBO",
     "__version__",
+    "accelerate",
     "backends",
     "bernoulli_log_likelihood",
     "conv2d",
@@ -32,8 +35,10 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose_bn_act",
     "doctor",
+    "explain",
     "gaussian_log_likelihood",
     "negative_elbo",
     "nn",
     "reparameterize_kl",
+    "restore",
 ]

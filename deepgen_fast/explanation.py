@@ -253,7 +253,9 @@ def _explain_operator(name: str, example: tuple, options: dict[str, Any]) -> Exp
         raise ValueError(f"example must hold the tensors to call {name} with, got none")
     if name.startswith("conv"):
         x, weight, bias = (*example, *(options.get(key) for key in ("x", "weight", "bias")[len(example) :]))
-        row = _convolution_row("", f"weight {list(weight.shape)}", name, ("transpose" in name, x, weight, bias), options)
+        row = _convolution_row(
+            "", f"weight {list(weight.shape)}", name, ("transpose" in name, x, weight, bias), options
+        )
         return Explanation(f"{name} on x {list(x.shape)}", (row,))
     asked, device = options.get("backend", "auto"), tensors[0].device
     chosen = backends.choose(asked, device)

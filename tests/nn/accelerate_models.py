@@ -173,6 +173,14 @@ def block(inputs: int = 3, outputs: int = 4) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2))
 
 
+class NamedBlock(nn.Sequential):
+    """A Sequential with a constructor of its own, as torchvision's."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+        self.outputs = outputs
+
+
 @contextlib.contextmanager
 def counted_operators() -> Iterator[list[str]]:
     """The names of the fused operators, in the order of their calls."""

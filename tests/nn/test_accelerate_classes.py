@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from accelerate_models import MODELS, assert_same, block, build, counted_operators
+from accelerate_models import MODELS, NamedBlock, assert_same, block, build, counted_operators
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
@@ -70,14 +70,6 @@ def test_arguments_that_are_not_modules() -> None:
 
 
 # ---- subclasses ----
-
-
-class NamedBlock(nn.Sequential):
-    """A Sequential with a constructor of its own, as torchvision's."""
-
-    def __init__(self, inputs: int, outputs: int):
-        super().__init__(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
-        self.outputs = outputs
 
 
 class OwnForward(nn.Sequential):

@@ -128,7 +128,7 @@ def test_bad_input_raises_as_the_plain_model_does() -> None:
     for bad in (torch.randn(2, 5, 8, 8), torch.randn(2, 3, 8, 8).double(), torch.randn(2, 3, 8), "text"):
         raised = []
         for m in (model, plain):
-            with pytest.raises(Exception) as error:  # noqa: PT011  # whatever PyTorch raises
+            with pytest.raises(Exception) as error:  # whatever PyTorch raises
                 m(bad)
             raised.append((type(error.value), str(error.value)))
         assert raised[0] == raised[1]
@@ -187,11 +187,11 @@ def test_memory_formats_as_the_plain_model_returns_them() -> None:
 
 def test_images_stay_channels_last_within_a_run_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     from deepgen_fast.nn.accelerate import runs
-    from deepgen_fast.nn.accelerate.memory_format import is_channels_last
+    from deepgen_fast.ops.memory_format import channels_last
 
     seen = []
     compute = runs.compute
-    monkeypatch.setattr(runs, "compute", lambda run, x: (seen.append(is_channels_last(x)), compute(run, x))[1])
+    monkeypatch.setattr(runs, "compute", lambda run, x: (seen.append(channels_last(x)), compute(run, x))[1])
     model, _, z = build("generator")
     image = accelerate(model)(z)
     assert seen == [True] * 4

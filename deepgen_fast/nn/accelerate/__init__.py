@@ -1,4 +1,4 @@
-"""``accelerate(model)``, ``restore(model)`` and ``explain(model_or_op, *example)``."""
+"""``accelerate(model)`` and ``restore(model)``: other people's models on this library's operators, in place."""
 
 from deepgen_fast.nn.accelerate.interface import accelerate, restore
 

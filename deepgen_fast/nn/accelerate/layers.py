@@ -107,6 +107,8 @@ def why_not_here(layer: Any, input: Any) -> str | None:
     weight, bias = layer.weight, layer.bias
     if not is_plain(input) or not is_plain(weight) or not (bias is None or is_plain(bias)):
         return "a tensor subclass"
+    if input.is_meta:
+        return "a meta tensor, which holds no numbers"
     if input.dim() != 4:
         return f"input has {input.dim()} dimensions, not [batch, channels, height, width]"
     if input.shape[1] != layer.in_channels or input.device != weight.device:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from deepgen_fast.nn.accelerate import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
-from deepgen_fast.nn.accelerate.memory_format import channels_last, is_channels_last
 from deepgen_fast.nn.accelerate.runs import Run, compute, run_layers
 
 
@@ -21,22 +20,18 @@ def _plain_forward_has_it(layer: Any, input: Tensor) -> bool:
     return reason is not None
 
 
-def _convolve(layer: Any, input: Tensor) -> Tensor:
-    return compute(Run(layer), channels_last(input) if is_channels_last(layer.weight) else input)
-
-
 class AcceleratedConv2d(Accelerated):
     def forward(self, input: Tensor) -> Tensor:
         if _plain_forward_has_it(self, input):
             return super().forward(input)  # type: ignore[misc]
-        return _convolve(self, input)
+        return compute(Run(self), input)
 
 
 class AcceleratedConvTranspose2d(Accelerated):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         if output_size is not None or _plain_forward_has_it(self, input):
             return super().forward(input, output_size)  # type: ignore[misc]
-        return _convolve(self, input)
+        return compute(Run(self), input)
 
 
 class AcceleratedSequential(Accelerated):
