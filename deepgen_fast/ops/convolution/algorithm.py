@@ -95,6 +95,8 @@ _remembered = lru_cache(maxsize=4096)(_choose)
 def _cheaper(kernel: str, geometry: Geometry, shapes: Shapes) -> Choice:
     direct, minimal = direct_cost(geometry, shapes), minimal_cost(geometry, shapes)
     ratio = direct / minimal
+    if torch.compiler.is_compiling():  # dynamic sizes cannot be written out, and nobody reads the reason
+        return Choice("direct" if ratio <= 1 else "minimal", "")
     if ratio <= 1:
         return Choice(
             "direct", f"minimal filtering would cost {1 / ratio:.2f} times PyTorch's operator on {shapes} ({kernel})"
