@@ -95,7 +95,7 @@ def explain(model_or_op: nn.Module | Callable, *example: Any, **options: Any) ->
     return _explain_operator(name, example, options)
 
 
-# ---- a model ----------------------------------------------------------------------------------------------------------
+# ---- a model ---------------------------------------------------------------------------------------------------------
 
 
 class _Heard:
@@ -225,7 +225,7 @@ def _describe(layer: Any) -> str:
     return f"{type(layer).__name__}({layer.in_channels}, {layer.out_channels}, {sizes}, stride {stride})"
 
 
-# ---- operators ----------------------------------------------------------------------------------------------------------
+# ---- operators -------------------------------------------------------------------------------------------------------
 
 
 def _convolution_row(name: str, layer: str, operator: str, operands: tuple, options: dict[str, Any]) -> Row:

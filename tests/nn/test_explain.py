@@ -91,7 +91,7 @@ def test_reasons_that_only_a_call_shows() -> None:
     with torch.utils.flop_counter.FlopCounterMode(display=False):
         assert "watched" in explain(model, x).row("1").reason
     model[1].weight.data = model[1].weight.data.double()
-    with pytest.raises(RuntimeError, match="dtype|type"):
+    with pytest.raises(RuntimeError, match="type"):
         explain(model, x)
     resnet, _, x = build("resnet")
     said = explain(accelerate(resnet), x)

@@ -1,4 +1,4 @@
-"""What ``explain`` listens to: every run that is computed on its thread, every convolution that PyTorch's forward gets."""
+"""What ``explain`` listens to: the runs that are computed on its thread, and the convolutions left to PyTorch."""
 
 from __future__ import annotations
 

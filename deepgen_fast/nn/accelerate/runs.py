@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from deepgen_fast import ops
 from deepgen_fast.nn.accelerate import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
-from deepgen_fast.nn.accelerate.memory_format import to_channels_last, to_contiguous
-from deepgen_fast.ops.memory_format import channels_last, result_channels_last
+from deepgen_fast.ops.autograd import transforming
+from deepgen_fast.ops.memory_format import channels_last, in_format, result_channels_last
 
 
 class Run(NamedTuple):
@@ -65,7 +65,7 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> Any:
     run = run_at(sequence, 0) if sequence else None
     while start < len(sequence):
         if run is None or layers.why_not_here(run.convolution, value) is not None:
-            value, ours = to_contiguous(value) if ours else value, False
+            value, ours = in_format(value, False) if ours else value, False
             value = sequence[start](value)
             start += 1
             run = run_at(sequence, start) if start < len(sequence) else None
@@ -74,9 +74,11 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> Any:
         following = run_at(sequence, start) if start < len(sequence) else None
         # The format of the plain layers' result.
         last = channels_last(run.convolution.weight) if ours else result_channels_last(value, run.convolution.weight)
-        value = compute(run, value if following is None else to_channels_last(value))
+        if following is not None and not transforming():  # vmap knows no memory formats
+            value = in_format(value, True)
+        value = compute(run, value)
         if ours and not last and following is None:
-            value = to_contiguous(value)
+            value = in_format(value, False)
         ours = not last and following is not None
         run = following
     return value
