@@ -23,18 +23,22 @@ def _reference(name: str) -> Callable[..., Any]:
 
 
 def traceable(
-    schema: str, fake: Callable[..., Any] | None = None
+    schema: str,
+    fake: Callable[..., Any] | None = None,
+    layout: Callable[[torch.Tensor], torch.Tensor] | None = torch.Tensor.contiguous,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a launcher under ``schema``; calls under torch.compile go through the registered op.
 
-    The launcher receives contiguous tensors whatever the caller has: a transposed input, or the gradient of a sum,
-    whose strides are zero.
+    The launcher receives tensors in one ``layout`` whatever the caller has: a transposed input, or the gradient of a
+    sum, whose strides are zero; or, where ``layout`` is None, tensors as the caller has them.
     """
     name = schema.split("(", 1)[0]
 
     def register(launcher: Callable[..., Any]) -> Callable[..., Any]:
         def launch(*arguments: Any) -> Any:
-            return launcher(*(a.contiguous() if isinstance(a, torch.Tensor) else a for a in arguments))
+            if layout is None:
+                return launcher(*arguments)
+            return launcher(*(layout(a) if isinstance(a, torch.Tensor) else a for a in arguments))
 
         _library.define(schema)
         _library.impl(name, launch, "CompositeExplicitAutograd")

@@ -24,7 +24,7 @@ from triton.runtime.jit import JITFunction, mangle_type
 ARCHITECTURES = (80, 90, 100)
 _CUOBJDUMP = Path(triton.backends.nvidia.__file__).parent / "bin" / "cuobjdump"
 _RESOURCES = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
-_OPTIONS = ("num_warps", "enable_fp_fusion")
+_OPTIONS = ("num_warps", "num_stages", "enable_fp_fusion")
 
 
 class Launch(NamedTuple):
@@ -47,7 +47,7 @@ def recorded_launches() -> Iterator[list[Launch]]:
     launches: list[Launch] = []
 
     def record(kernel: JITFunction, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> None:
-        options = {name: kwargs.pop(name) for name in _OPTIONS}
+        options = {name: kwargs.pop(name) for name in _OPTIONS if name in kwargs}
         arguments = dict(zip((p.name for p in kernel.params), args, strict=False)) | kwargs
         signature, constants = {}, {}
         for parameter in kernel.params:
