@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from deepgen_fast.ops.triton_math import divide
+from deepgen_fast.ops.triton_math import divide, positive_part
 from deepgen_fast.ops.triton_tiles import is_wide
 
 # Partials that one program combines; more are combined in two steps, so that no program walks a long list alone.
@@ -64,9 +64,10 @@ class ChannelTile(NamedTuple):
 
 @triton.jit
 def tile_moments(value, inside):
-    """(count, mean [COLS], sum of squared deviations [COLS]) of the rows of a tile that are inside.
+    """(count, mean [COLS], sum of squared deviations [COLS]), in float64, of the rows of a tile that are inside.
 
-    The deviations are taken from the tile's own mean, so nothing cancels however far the mean lies from zero.
+    A first mean, then the deviations from it, which correct it: nothing cancels however far the mean lies from zero.
+    Only the results are float64, so that the means of tiles keep their small differences.
 
     Args:
         value: [ROWS, COLS].
@@ -74,9 +75,14 @@ def tile_moments(value, inside):
     """
     count = tl.sum(inside.to(value.dtype), axis=0)
     total = tl.sum(tl.where(inside[:, None], value, 0.0), axis=0)
-    mean = divide(total, tl.maximum(count, 1.0) + tl.zeros_like(total))
-    deviation = tl.where(inside[:, None], value - mean[None, :], 0.0)
-    return count, mean, tl.sum(deviation * deviation, axis=0)
+    divisor = tl.maximum(count, 1.0) + tl.zeros_like(total)
+    first = divide(total, divisor)
+    deviation = tl.where(inside[:, None], value - first[None, :], 0.0)
+    correction = divide(tl.sum(deviation, axis=0), divisor)
+    squares = tl.sum(deviation * deviation, axis=0) - count * correction * correction
+    # The mean of numbers that are not all finite is what their sum says: inf stays inf.
+    correction = tl.where(correction == correction, correction, 0.0)
+    return count.to(tl.float64), first.to(tl.float64) + correction.to(tl.float64), positive_part(squares).to(tl.float64)
 
 
 @triton.jit(do_not_specialize=["tiles", "channels", "combined"])
@@ -101,24 +107,25 @@ def combine_moments_kernel(
         group = group.to(tl.int64)
     channel = tl.program_id(0) * COLS + tl.arange(0, COLS)
     exists = channel < channels
+    end = tl.minimum(tiles, (group + 1) * combined)
     count = tl.zeros([1], tl.float64)
     total = tl.zeros([COLS], tl.float64)
     for first in range(0, combined, TILES):
         tile = group * combined + first + tl.arange(0, TILES)
-        size = tl.load(partial_count_ptr + tile, mask=tile < tiles, other=0.0).to(tl.float64)
-        inside = (tile < tiles)[:, None] & exists[None, :]
+        size = tl.load(partial_count_ptr + tile, mask=tile < end, other=0.0)
+        inside = (tile < end)[:, None] & exists[None, :]
         mean = tl.load(partial_ptr + (2 * tile[:, None]) * channels + channel[None, :], mask=inside, other=0.0)
         count += tl.sum(size, axis=0)
-        total += tl.sum(size[:, None] * mean.to(tl.float64), axis=0)
+        total += tl.sum(size[:, None] * mean, axis=0)
     center = total / tl.maximum(count, 1.0)
     deviations = tl.zeros([COLS], tl.float64)
     for first in range(0, combined, TILES):
         tile = group * combined + first + tl.arange(0, TILES)
-        size = tl.load(partial_count_ptr + tile, mask=tile < tiles, other=0.0).to(tl.float64)
-        inside = (tile < tiles)[:, None] & exists[None, :]
+        size = tl.load(partial_count_ptr + tile, mask=tile < end, other=0.0)
+        inside = (tile < end)[:, None] & exists[None, :]
         offset = (2 * tile[:, None]) * channels + channel[None, :]
-        distance = tl.load(partial_ptr + offset, mask=inside, other=0.0).to(tl.float64) - center[None, :]
-        within = tl.load(partial_ptr + offset + channels, mask=inside, other=0.0).to(tl.float64)
+        distance = tl.load(partial_ptr + offset, mask=inside, other=0.0) - center[None, :]
+        within = tl.load(partial_ptr + offset + channels, mask=inside, other=0.0)
         deviations += tl.sum(within + size[:, None] * (distance * distance), axis=0)
     tl.store(moments_ptr + (2 * group) * channels + channel, center, mask=exists)
     tl.store(moments_ptr + (2 * group + 1) * channels + channel, deviations, mask=exists)
@@ -126,15 +133,15 @@ def combine_moments_kernel(
 
 
 class Moments(NamedTuple):
-    """Partial statistics of tiles: [tiles, 2, channels] (mean, sum of squared deviations) and counts [tiles]."""
+    """Partial statistics of tiles, float64: [tiles, 2, channels] (mean, sum of squared deviations), counts [tiles]."""
 
     partial: Tensor
     counts: Tensor
 
     @classmethod
-    def empty(cls, tiles: int, channels: int, dtype: torch.dtype, device: torch.device) -> Moments:
-        partial = torch.empty((tiles, 2, channels), dtype=dtype, device=device)
-        return cls(partial, torch.empty((tiles,), dtype=dtype, device=device))
+    def empty(cls, tiles: int, channels: int, device: torch.device) -> Moments:
+        partial = torch.empty((tiles, 2, channels), dtype=torch.float64, device=device)
+        return cls(partial, torch.empty((tiles,), dtype=torch.float64, device=device))
 
 
 def combine_moments(moments: Moments) -> Tensor:
@@ -142,7 +149,7 @@ def combine_moments(moments: Moments) -> Tensor:
     while True:
         tiles, _, channels = moments.partial.shape
         groups = triton.cdiv(tiles, COMBINED_TILES)
-        combined = Moments.empty(groups, channels, torch.float64, moments.partial.device)
+        combined = Moments.empty(groups, channels, moments.partial.device)
         combine_moments_kernel[(triton.cdiv(channels, _COMBINE_CHANNELS), groups)](
             combined.partial, combined.counts, moments.partial, moments.counts, tiles, channels,
             min(COMBINED_TILES, tiles), TILES=_COMBINE_TILES,

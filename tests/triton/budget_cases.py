@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepgen_fast.ops.batch_norm_act import triton as batch_norm
 from deepgen_fast.ops.bernoulli_log_likelihood import triton as bernoulli
+from deepgen_fast.ops.convolution import triton as convolution
 from deepgen_fast.ops.gaussian_log_likelihood import triton as gaussian
 from deepgen_fast.ops.negative_elbo import triton as elbo
 from deepgen_fast.ops.reparameterize_kl import triton as posterior
@@ -16,10 +18,15 @@ from deepgen_fast.ops.reparameterize_kl import triton as posterior
 F32, F64, BF16, U8, BOOL = torch.float32, torch.float64, torch.bfloat16, torch.uint8, torch.bool
 LOGVAR, STD, PRE_SOFTPLUS = 0, 1, 2
 BERNOULLI, GAUSSIAN = 0, 1
+NONE, RELU, LEAKY_RELU, TANH = range(4)
 
 CASES: dict[str, Callable[[], Any]] = {}
 # Compiled in the default test run; the rest by `make triton-budget`.
-QUICK = ("reparameterize_kl forward float32 4096x512", "bernoulli backward float32 128x784")
+QUICK = (
+    "reparameterize_kl forward float32 4096x512",
+    "bernoulli backward float32 128x784",
+    "conv_transpose2d bfloat16, folded batch norm and relu 64x512x8x8 to 256",
+)
 
 
 def _meta(*shape: int, dtype: torch.dtype = F32) -> Tensor:
@@ -66,6 +73,59 @@ def _elbo(name: str, rows: int, columns: int, latents: int, dtype=F32, target=F3
     )
 
 
+def _in_precision(precision: str, call: Callable[[], Any]) -> Callable[[], Any]:
+    """The call with PyTorch's choice for float32 convolutions: "tf32", its default, or "ieee"."""
+
+    def run() -> Any:
+        conv = torch.backends.cudnn.conv
+        before, conv.fp32_precision = conv.fp32_precision, precision
+        try:
+            return call()
+        finally:
+            conv.fp32_precision = before
+
+    return run
+
+
+def _images(batch: int, channels: int, size: int, dtype: torch.dtype) -> Tensor:
+    return _meta(batch, channels, size, size, dtype=dtype)
+
+
+def _layer(
+    name: str, batch: int, small: int, size: int, large: int, dtype=F32, precision="tf32", geometry=(4, 2, 1, 0),
+    activation=NONE, folded=False, statistics=True, passes=("conv_transpose2d", "conv2d", "weight_gradient"),
+):  # fmt: skip
+    """The passes of a layer between ``small`` channels at ``size`` and ``large`` channels at ``size * stride``."""
+    kernel, stride, padding, output_padding = geometry
+    weight, vector = _meta(small, large, kernel, kernel, dtype=dtype), _meta(max(small, large))
+    images = _images(batch, small, size, dtype), _images(batch, large, size * stride, dtype)
+
+    def epilogue(channels: int) -> tuple:
+        return (vector[:channels],) * 2 if folded else (None, None)
+
+    ending = (activation, 0.2, statistics and activation == NONE)
+    calls = {
+        "conv_transpose2d": lambda: convolution.conv_transpose2d(
+            images[0], weight, *epilogue(large), stride, padding, output_padding, output_padding, *ending
+        ),
+        "conv2d": lambda: convolution.conv2d(images[1], weight, *epilogue(small), stride, padding, *ending),
+        "weight_gradient": lambda: convolution.conv2d_weight_gradient(*images, kernel, stride, padding),
+    }
+    for which in passes:
+        CASES[f"{which} {name} {batch}x{small}x{size}x{size} to {large}"] = _in_precision(precision, calls[which])
+
+
+def _batch_norm(name: str, batch: int, channels: int, size: int, dtype=F32, activation=RELU):
+    image, vector = _images(batch, channels, size, dtype), _meta(channels)
+    operands = (image, vector, vector, vector, vector, activation, 0.2)
+    what = f"{name} {batch}x{channels}x{size}x{size}"
+    CASES[f"channel_statistics {what}"] = lambda: batch_norm.channel_statistics(image)
+    CASES[f"batch_norm_act forward {what}"] = lambda: batch_norm.batch_norm_act(*operands)
+    CASES[f"batch_norm_act backward {what}"] = lambda: batch_norm.batch_norm_act_backward(
+        image, *operands, True, True, True
+    )
+
+
 _posterior("float32", 128, 32)
 _posterior("float32", 4096, 512)
 _posterior("float32", 64, 12288)
@@ -89,3 +149,23 @@ _gaussian("bfloat16", 512, 784, _meta(512, 784, dtype=BF16), dtype=BF16)
 _elbo("bernoulli float32", 128, 784, 32)
 _elbo("bernoulli float32, free bits", 512, 784, 32, free=0.1)
 _elbo("gaussian bfloat16", 512, 784, 32, dtype=BF16, target=BF16, likelihood=GAUSSIAN)
+_layer("float32", 64, 512, 8, 256)
+_layer("float32 exact", 64, 512, 8, 256, precision="ieee")
+_layer("bfloat16", 64, 512, 8, 256, dtype=BF16)
+_FORWARDS = ("conv_transpose2d", "conv2d")
+_layer(
+    "bfloat16, folded batch norm and relu", 64, 512, 8, 256, dtype=BF16, activation=RELU, folded=True, passes=_FORWARDS
+)
+_layer("bfloat16 kernel 5", 64, 512, 8, 256, dtype=BF16, geometry=(5, 2, 2, 1), passes=_FORWARDS)
+_layer("bfloat16 kernel 3", 64, 512, 8, 256, dtype=BF16, geometry=(3, 2, 1, 1), passes=_FORWARDS)
+_layer("bfloat16 stride 1", 64, 256, 16, 256, dtype=BF16, geometry=(3, 1, 1, 0), passes=_FORWARDS)
+_layer("float32 few channels", 64, 128, 32, 3, activation=TANH)
+_layer("float32 exact few channels", 64, 128, 32, 3, precision="ieee", activation=LEAKY_RELU)
+_layer("bfloat16 few channels", 64, 128, 32, 3, dtype=BF16, activation=TANH)
+_layer("float32 unaligned", 64, 101, 8, 203)
+_layer("bfloat16 beyond 31 bits", 2**14, 256, 16, 128, dtype=BF16)
+_batch_norm("float32", 64, 256, 16)
+_batch_norm("float32 tanh", 64, 256, 16, activation=TANH)
+_batch_norm("bfloat16", 64, 256, 16, dtype=BF16)
+_batch_norm("float64", 64, 256, 16, dtype=F64)
+_batch_norm("float32 unaligned", 64, 131, 16)

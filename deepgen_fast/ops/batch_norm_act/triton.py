@@ -10,7 +10,7 @@ import triton
 from torch import Tensor
 
 from deepgen_fast.ops.batch_norm_act.triton_kernels import (
-    backward_coefficients_kernel,
+    coefficients_kernel,
     backward_input_kernel,
     backward_sums_kernel,
     channel_moments_kernel,
@@ -58,7 +58,7 @@ def channel_statistics(input: Tensor) -> Tensor:
     if input.numel() == 0:
         return _statistics_fake(input).zero_()
     tile = ChannelTile.of(pixels, channels, elements=4096)
-    moments = Moments.empty(tile.row_tiles, channels, accumulation_dtype(input.dtype), input.device)
+    moments = Moments.empty(tile.row_tiles, channels, input.device)
     with on_device_of(input):
         channel_moments_kernel[(tile.row_tiles * tile.col_tiles,)](
             *moments, input, pixels, channels // channel_unit(channels), tile.col_tiles,
@@ -151,7 +151,7 @@ def batch_norm_act_backward(
             )  # fmt: skip
             if need_input and training:
                 coefficients = torch.empty((2, channels), dtype=grad_weight.dtype, device=input.device)
-            backward_coefficients_kernel[(triton.cdiv(channels, _COEFFICIENT_CHANNELS),)](
+            coefficients_kernel[(triton.cdiv(channels, _COEFFICIENT_CHANNELS),)](
                 grad_weight if need_affine else None, grad_bias if need_affine else None, coefficients, partial,
                 invstd, pixels, channels, chunks, TILES=_COEFFICIENT_TILES, COLS=_COEFFICIENT_CHANNELS, num_warps=4,
                 enable_fp_fusion=False,

@@ -171,7 +171,7 @@ def backward_sums_kernel(
 
 
 @triton.jit(do_not_specialize=["pixels", "channels", "chunks"])
-def backward_coefficients_kernel(
+def coefficients_kernel(
     grad_weight_ptr,
     grad_bias_ptr,
     coefficient_ptr,

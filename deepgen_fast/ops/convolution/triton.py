@@ -79,7 +79,7 @@ def _convolve(
     tile = convolution_tile(pixels, phases, input_channels, output_channels, input.dtype, precision)
     row_tiles, col_tiles = triton.cdiv(pixels, tile.rows), triton.cdiv(output_channels, tile.cols)
     input_unit, output_unit = channel_unit(input_channels), channel_unit(output_channels)
-    moments = Moments.empty(row_tiles * phases, output_channels, torch.float32, input.device) if statistics else None
+    moments = Moments.empty(row_tiles * phases, output_channels, input.device) if statistics else None
     with on_device_of(input):
         convolution_kernel[(row_tiles * col_tiles * phases,)](
             output, *(moments or (None, None)), input, weight, scale, shift, batch,

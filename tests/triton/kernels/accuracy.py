@@ -56,3 +56,18 @@ def assert_as_accurate_as_eager(kernel: Operation, reference: Operation, argumen
             f"output {index}: {float(ours[worst])} where the truth is {float(true[worst])}; "
             f"allowed error {float(allowed):.3g}"
         )
+
+
+def assert_statistics(found: Tensor, value: Tensor, tile_rows: int) -> None:
+    """Statistics [2, channels] of ``value``: what a float32 (float64) sum over a tile's rows may miss, in any order."""
+    assert found.shape == (2, value.shape[1]) and found.dtype == torch.float64
+    wide = value.double().transpose(0, 1).flatten(1)
+    mean = wide.mean(1)
+    deviation = wide - mean[:, None]
+    dtype = value.dtype if value.dtype == torch.float64 else torch.float32
+    lost = tile_rows * torch.finfo(dtype).eps / 2
+    allowed = lost * deviation.abs().mean(1) + 2 * ulp(mean, dtype)
+    assert bool(((found[0] - mean).abs() <= allowed).all()), (found[0] - mean).abs() / allowed
+    squares = deviation.square().sum(1)
+    allowed = 2 * lost * squares + wide.shape[1] * ulp(mean, dtype) ** 2
+    assert bool(((found[1] - squares).abs() <= allowed).all()), (found[1] - squares).abs() / allowed
