@@ -224,7 +224,8 @@ def conv2d_weight_gradient(small: Tensor, large: Tensor, kernel: int, stride: in
             STRIDE=stride, PADDING=padding, PRECISION=precision, WIDEN=_widened(small),
             SMALL_UNIT=small_unit, LARGE_UNIT=large_unit, PACKED=packed, FULL_SMALL=small_channels % tile.rows == 0,
             FULL_LARGE=columns % tile.cols == 0 and not packed, ROWS=tile.rows, COLS=tile.cols, DEPTH=tile.depth,
-            GROUP=tile.group, WIDE=is_wide(small.numel(), large.numel(), partial.numel()), **tile.options(),
+            GROUP=tile.group,
+            WIDE=is_wide(small.numel(), large.numel(), partial.numel(), splits * steps * tile.depth), **tile.options(),
         )  # fmt: skip
         gradient = column_sums(partial, small.dtype)
     return gradient.view(small_channels, kernel, kernel, large_channels).movedim(-1, 1)
