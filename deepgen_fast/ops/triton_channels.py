@@ -59,7 +59,7 @@ class ChannelTile(NamedTuple):
 
     def options(self) -> dict[str, int | bool]:
         """Eight elements a thread: two 128-bit loads of float32."""
-        return {"num_warps": self.rows * self.cols // 256, "enable_fp_fusion": False}
+        return {"num_warps": max(1, self.rows * self.cols // 256), "enable_fp_fusion": False}
 
 
 @triton.jit

@@ -115,8 +115,9 @@ def _layer(
         CASES[f"{which} {name} {batch}x{small}x{size}x{size} to {large}"] = _in_precision(precision, calls[which])
 
 
-def _batch_norm(name: str, batch: int, channels: int, size: int, dtype=F32, activation=RELU):
+def _batch_norm(name: str, batch: int, channels: int, size: int, dtype=F32, activation=RELU, planar=False):
     image, vector = _images(batch, channels, size, dtype), _meta(channels)
+    image = image if planar else image.contiguous(memory_format=torch.channels_last)
     operands = (image, vector, vector, vector, vector, activation, 0.2)
     what = f"{name} {batch}x{channels}x{size}x{size}"
     CASES[f"channel_statistics {what}"] = lambda: batch_norm.channel_statistics(image)
@@ -166,6 +167,7 @@ _layer("float32 unaligned", 64, 101, 8, 203)
 _layer("bfloat16 beyond 31 bits", 2**14, 256, 16, 128, dtype=BF16)
 _batch_norm("float32", 64, 256, 16)
 _batch_norm("float32 tanh", 64, 256, 16, activation=TANH)
+_batch_norm("float32 planar", 64, 256, 16, planar=True)
 _batch_norm("bfloat16", 64, 256, 16, dtype=BF16)
 _batch_norm("float64", 64, 256, 16, dtype=F64)
 _batch_norm("float32 unaligned", 64, 131, 16)

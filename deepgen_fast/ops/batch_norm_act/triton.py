@@ -1,14 +1,18 @@
 """Triton launchers of channel_statistics, batch_norm_act and its backward, with the native signatures.
 
-Images are taken channels-last; outputs are channels-last.
+Images [batch, channels, *space] stay in their layout, channels-last or else contiguous.
 """
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 import torch
 import triton
 from torch import Tensor
 
+from deepgen_fast.ops import memory_format
 from deepgen_fast.ops.batch_norm_act.triton_kernels import (
     backward_input_kernel,
     backward_sums_kernel,
@@ -33,49 +37,87 @@ from deepgen_fast.ops.triton_tiles import is_wide, on_device_of
 _COEFFICIENT_TILES, _COEFFICIENT_CHANNELS = 32, 16
 
 
-def _sizes(input: Tensor) -> tuple[int, int]:
-    """(pixels, channels)."""
-    channels = input.shape[1]
-    return input.numel() // channels if channels else 0, channels
+class _Walk(NamedTuple):
+    """How the kernels walk an image: its size, and whether each channel's pixels are contiguous."""
+
+    pixels: int  # of all images
+    channels: int
+    space: int  # pixels of one image
+    planar: bool
+
+    @classmethod
+    def of(cls, image: Tensor) -> _Walk:
+        batch, channels = image.shape[:2]
+        space = math.prod(image.shape[2:])
+        return cls(batch * space, channels, space, _is_planar(image))
+
+    def tile(self, elements: int) -> ChannelTile:
+        if self.planar:
+            rows = min(elements, max(256, triton.next_power_of_2(self.pixels)))
+            return ChannelTile(rows, 1, triton.cdiv(self.pixels, rows), self.channels, True)
+        return ChannelTile.of(self.pixels, self.channels, elements)
+
+    def sizes(self, tile: ChannelTile) -> tuple[int, int, int, int]:
+        """The kernels' arguments."""
+        unit, space_unit = channel_unit(self.channels), channel_unit(self.space)
+        return self.pixels, self.channels // unit, self.space // space_unit, tile.col_tiles
+
+    def constants(self, tile: ChannelTile) -> dict[str, int | bool]:
+        """What the kernels are compiled for; a last program reaches up to a 256th past the image's end."""
+        elements = self.pixels * self.channels
+        return {
+            "UNIT": channel_unit(self.channels), "SPACE_UNIT": channel_unit(self.space), "PLANAR": self.planar,
+            "ROWS": tile.rows, "COLS": tile.cols, "FULL": tile.full,
+            "WIDE": is_wide(elements + elements // 256 + 2 * tile.rows * tile.cols), **tile.options(),
+        }  # fmt: skip
 
 
-def _tiling(input: Tensor, tile: ChannelTile) -> dict[str, int | bool]:
-    """The constants of every kernel that walks an image, the last program up to a 256th past its end."""
-    return {
-        "UNIT": channel_unit(input.shape[1]), "ROWS": tile.rows, "COLS": tile.cols, "FULL": tile.full,
-        "WIDE": is_wide(input.numel() + input.numel() // 256 + 2 * tile.rows * tile.cols), **tile.options(),
-    }  # fmt: skip
+def _is_planar(image: Tensor) -> bool:
+    return image.dim() > 2 and not memory_format.channels_last(image)
+
+
+def _in_layout_of(image: Tensor, value: Tensor) -> Tensor:
+    return value.contiguous() if _is_planar(image) else channels_last(value)
+
+
+def _empty_like(image: Tensor) -> Tensor:
+    if _is_planar(image):
+        return torch.empty(tuple(image.shape), dtype=image.dtype, device=image.device)
+    return empty_channels_last(tuple(image.shape), image.dtype, image.device)
+
+
+def _dense(vector: Tensor | None) -> Tensor | None:
+    return None if vector is None else vector.contiguous()
 
 
 def _statistics_fake(input: Tensor) -> Tensor:
     return torch.empty((2, input.shape[1]), dtype=torch.float64, device=input.device)
 
 
-@traceable("channel_statistics(Tensor input) -> Tensor", fake=_statistics_fake, layout=channels_last)
+@traceable("channel_statistics(Tensor input) -> Tensor", fake=_statistics_fake, layout=None)
 def channel_statistics(input: Tensor) -> Tensor:
     """[2, channels] of float64: mean, and sum of squared deviations from it, over batch and space."""
-    pixels, channels = _sizes(input)
     if input.numel() == 0:
         return _statistics_fake(input).zero_()
-    tile = ChannelTile.of(pixels, channels, elements=4096)
-    moments = Moments.empty(tile.row_tiles, channels, input.device)
+    walk = _Walk.of(input)
+    tile = walk.tile(4096)
+    moments = Moments.empty(tile.row_tiles, walk.channels, input.device)
     with on_device_of(input):
         channel_moments_kernel[(tile.row_tiles * tile.col_tiles,)](
-            *moments, input, pixels, channels // channel_unit(channels), tile.col_tiles,
-            **_tiling(input, tile),
+            *moments, _in_layout_of(input, input), *walk.sizes(tile), **walk.constants(tile)
         )  # fmt: skip
         return combine_moments(moments)
 
 
 def _forward_fake(input: Tensor, *rest) -> Tensor:
-    return empty_channels_last(tuple(input.shape), input.dtype, input.device)
+    return _empty_like(input)
 
 
 @traceable(
     "batch_norm_act(Tensor input, Tensor mean, Tensor invstd, Tensor? weight, Tensor? bias, int activation, "
     "float negative_slope) -> Tensor",
     fake=_forward_fake,
-    layout=channels_last,
+    layout=None,
 )
 def batch_norm_act(
     input: Tensor,
@@ -90,12 +132,12 @@ def batch_norm_act(
     output = _forward_fake(input)
     if output.numel() == 0:
         return output
-    pixels, channels = _sizes(input)
-    tile = ChannelTile.of(pixels, channels)
+    walk = _Walk.of(input)
+    tile = walk.tile(2048)
     with on_device_of(input):
         forward_kernel[(tile.row_tiles * tile.col_tiles,)](
-            output, input, mean, invstd, weight, bias, pixels, channels // channel_unit(channels), tile.col_tiles,
-            **activation_constants(activation, negative_slope), **_tiling(input, tile),
+            output, _in_layout_of(input, input), *map(_dense, (mean, invstd, weight, bias)), *walk.sizes(tile),
+            **activation_constants(activation, negative_slope), **walk.constants(tile),
         )  # fmt: skip
     return output
 
@@ -114,7 +156,7 @@ def _backward_fake(
     "Tensor? bias, int activation, float negative_slope, bool training, bool need_input, bool need_affine) "
     "-> (Tensor, Tensor, Tensor)",
     fake=_backward_fake,
-    layout=channels_last,
+    layout=None,
 )
 def batch_norm_act_backward(
     grad_output: Tensor,
@@ -137,28 +179,28 @@ def batch_norm_act_backward(
     grad_input, grad_weight, grad_bias = grads
     if input.numel() == 0:
         return grad_input, grad_weight.zero_(), grad_bias.zero_()
-    pixels, channels = _sizes(input)
-    tile, units = ChannelTile.of(pixels, channels), channels // channel_unit(channels)
-    operands = (grad_output, input, mean, invstd, weight, bias)
-    constants, coefficients = activation_constants(activation, negative_slope), None
+    walk = _Walk.of(input)
+    tile, channels, coefficients = walk.tile(2048), walk.channels, None
+    images = (_in_layout_of(input, image) for image in (grad_output, input))
+    operands = (*images, *map(_dense, (mean, invstd, weight, bias)))
+    constants = activation_constants(activation, negative_slope) | walk.constants(tile)
     with on_device_of(input):
         if need_affine or (need_input and training):
             steps = triton.cdiv(tile.row_tiles, COMBINED_TILES)
             chunks = triton.cdiv(tile.row_tiles, steps)
             partial = torch.empty((chunks, 2, channels), dtype=grad_weight.dtype, device=input.device)
             backward_sums_kernel[(chunks * tile.col_tiles,)](
-                partial, *operands, pixels, units, tile.col_tiles, steps, **constants, **_tiling(input, tile),
+                partial, *operands, *walk.sizes(tile), steps, **constants
             )  # fmt: skip
             if need_input and training:
                 coefficients = torch.empty((2, channels), dtype=grad_weight.dtype, device=input.device)
             coefficients_kernel[(triton.cdiv(channels, _COEFFICIENT_CHANNELS),)](
                 grad_weight if need_affine else None, grad_bias if need_affine else None, coefficients, partial,
-                invstd, pixels, channels, chunks, TILES=_COEFFICIENT_TILES, COLS=_COEFFICIENT_CHANNELS, num_warps=4,
-                enable_fp_fusion=False,
+                operands[3], walk.pixels, channels, chunks, TILES=_COEFFICIENT_TILES, COLS=_COEFFICIENT_CHANNELS,
+                num_warps=4, enable_fp_fusion=False,
             )  # fmt: skip
         if need_input:
             backward_input_kernel[(tile.row_tiles * tile.col_tiles,)](
-                grad_input, *operands, coefficients, pixels, units, tile.col_tiles, **constants,
-                **_tiling(input, tile),
+                grad_input, *operands, coefficients, *walk.sizes(tile), **constants
             )  # fmt: skip
     return grads

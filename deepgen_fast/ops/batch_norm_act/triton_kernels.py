@@ -1,4 +1,6 @@
-"""Triton kernels of batch normalisation and the activation after it, on pixels by channels, channels contiguous.
+"""Triton kernels of batch normalisation and the activation after it, on images in either layout.
+
+A tile is pixels by channels; where images are planar, each channel's pixels contiguous, it is pixels of one channel.
 
 The formulas are those of csrc/ops/batch_norm_act/math.h. With g the gradient of the activation's argument, over the
 ``count`` numbers of a channel,
@@ -32,6 +34,15 @@ def _tile(index, col_tiles, channels, ROWS: tl.constexpr, COLS: tl.constexpr, FU
 
 
 @triton.jit
+def _offset(pixel, channel, channels, space, PLANAR: tl.constexpr):
+    """[ROWS, COLS]; ``space`` is the number of pixels of one image."""
+    if PLANAR:
+        return (pixel // space * (channels * space) + pixel % space)[:, None] + (channel * space)[None, :]
+    else:
+        return pixel[:, None] * channels + channel[None, :]
+
+
+@triton.jit
 def _inside(pixel, pixels, channel_exists):
     if channel_exists is None:
         return (pixel < pixels)[:, None]
@@ -62,15 +73,18 @@ def _argument(deviation, scale, bias):
     return tl.fma(deviation, scale + tl.zeros_like(deviation), bias + tl.zeros_like(deviation))
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "col_tiles"])
+@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles"])
 def channel_moments_kernel(
     moments_ptr,
     count_ptr,
     input_ptr,
     pixels,
     units,
+    space_units,
     col_tiles,
     UNIT: tl.constexpr,
+    SPACE_UNIT: tl.constexpr,
+    PLANAR: tl.constexpr,
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
     FULL: tl.constexpr,
@@ -78,10 +92,10 @@ def channel_moments_kernel(
 ):
     """Partial statistics [tiles, 2, channels] and counts [tiles] of ROWS pixels each."""
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels = units * UNIT
+    channels, space = units * UNIT, space_units * SPACE_UNIT
     pixel, channel, exists = _tile(tl.program_id(0), col_tiles, channels, ROWS, COLS, FULL, WIDE)
     inside = _inside(pixel, pixels, exists)
-    value = tl.load(input_ptr + (pixel[:, None] * channels + channel[None, :]), mask=inside, other=0.0).to(ACC)
+    value = tl.load(input_ptr + _offset(pixel, channel, channels, space, PLANAR), mask=inside, other=0.0).to(ACC)
     count, mean, deviations = tile_moments(value, pixel < pixels)
     tile = tl.program_id(0) // col_tiles
     if WIDE:
@@ -93,7 +107,7 @@ def channel_moments_kernel(
         tl.store(count_ptr + tile, count)
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "col_tiles"])
+@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles"])
 def forward_kernel(
     output_ptr,
     input_ptr,
@@ -103,27 +117,30 @@ def forward_kernel(
     bias_ptr,
     pixels,
     units,
+    space_units,
     col_tiles,
     ACTIVATION: tl.constexpr,
     NEGATIVE_SLOPE: tl.constexpr,
     UNIT: tl.constexpr,
+    SPACE_UNIT: tl.constexpr,
+    PLANAR: tl.constexpr,
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
     FULL: tl.constexpr,
     WIDE: tl.constexpr,
 ):
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels = units * UNIT
+    channels, space = units * UNIT, space_units * SPACE_UNIT
     pixel, channel, exists = _tile(tl.program_id(0), col_tiles, channels, ROWS, COLS, FULL, WIDE)
     inside = _inside(pixel, pixels, exists)
-    offset = pixel[:, None] * channels + channel[None, :]
+    offset = _offset(pixel, channel, channels, space, PLANAR)
     mean, _, scale, bias = _channel_values(mean_ptr, invstd_ptr, weight_ptr, bias_ptr, channel, exists, ACC)
     deviation = tl.load(input_ptr + offset, mask=inside).to(ACC) - mean
     value = activate(_argument(deviation, scale, bias), NEGATIVE_SLOPE, ACTIVATION)
     tl.store(output_ptr + offset, value.to(output_ptr.dtype.element_ty), mask=inside)
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "col_tiles", "steps"])
+@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles", "steps"])
 def backward_sums_kernel(
     partial_ptr,
     grad_ptr,
@@ -134,11 +151,14 @@ def backward_sums_kernel(
     bias_ptr,
     pixels,
     units,
+    space_units,
     col_tiles,
     steps,
     ACTIVATION: tl.constexpr,
     NEGATIVE_SLOPE: tl.constexpr,
     UNIT: tl.constexpr,
+    SPACE_UNIT: tl.constexpr,
+    PLANAR: tl.constexpr,
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
     FULL: tl.constexpr,
@@ -146,7 +166,7 @@ def backward_sums_kernel(
 ):
     """partial [chunks, 2, channels]: sum g and sum g (x - mean) of ``steps`` tiles of ROWS pixels."""
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels = units * UNIT
+    channels, space = units * UNIT, space_units * SPACE_UNIT
     chunk = tl.program_id(0) // col_tiles
     lane, channel, exists = _tile(tl.program_id(0) % col_tiles, col_tiles, channels, ROWS, COLS, FULL, WIDE)
     if WIDE:
@@ -157,7 +177,7 @@ def backward_sums_kernel(
     for step in range(steps):
         pixel = (chunk * steps + step) * ROWS + lane
         inside = _inside(pixel, pixels, exists)
-        offset = pixel[:, None] * channels + channel[None, :]
+        offset = _offset(pixel, channel, channels, space, PLANAR)
         deviation = tl.load(input_ptr + offset, mask=inside, other=0.0).to(ACC) - mean
         grad = tl.load(grad_ptr + offset, mask=inside, other=0.0).to(ACC)
         argument = _argument(deviation, scale, bias)
@@ -208,7 +228,7 @@ def coefficients_kernel(
         tl.store(coefficient_ptr + channels + channel, projection.to(element), mask=exists)
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "col_tiles"])
+@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles"])
 def backward_input_kernel(
     grad_input_ptr,
     grad_ptr,
@@ -220,20 +240,23 @@ def backward_input_kernel(
     coefficient_ptr,
     pixels,
     units,
+    space_units,
     col_tiles,
     ACTIVATION: tl.constexpr,
     NEGATIVE_SLOPE: tl.constexpr,
     UNIT: tl.constexpr,
+    SPACE_UNIT: tl.constexpr,
+    PLANAR: tl.constexpr,
     ROWS: tl.constexpr,
     COLS: tl.constexpr,
     FULL: tl.constexpr,
     WIDE: tl.constexpr,
 ):
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels = units * UNIT
+    channels, space = units * UNIT, space_units * SPACE_UNIT
     pixel, channel, exists = _tile(tl.program_id(0), col_tiles, channels, ROWS, COLS, FULL, WIDE)
     inside = _inside(pixel, pixels, exists)
-    offset = pixel[:, None] * channels + channel[None, :]
+    offset = _offset(pixel, channel, channels, space, PLANAR)
     mean, _, scale, bias = _channel_values(mean_ptr, invstd_ptr, weight_ptr, bias_ptr, channel, exists, ACC)
     deviation = tl.load(input_ptr + offset, mask=inside).to(ACC) - mean
     grad = tl.load(grad_ptr + offset, mask=inside).to(ACC)

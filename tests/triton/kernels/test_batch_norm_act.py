@@ -15,23 +15,25 @@ from deepgen_fast.ops.batch_norm_act import triton as kernels
 from deepgen_fast.ops.rows import accumulation_dtype
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16]
-# One pixel, few and many channels, channels that fill no tile, more pixels than one.
-SHAPES = [(1, 1, 1, 1), (3, 5, 3, 2), (2, 64, 3, 7), (2, 131, 1, 5)]
+# One number; channels that fill no tile; channels that do.
+LAYOUTS = pytest.mark.parametrize("channels_last", [False, True])
+SHAPES = [(1, 1, 1, 1), (3, 5, 3, 2), (2, 16, 3, 7)]
 NONE, RELU, LEAKY_RELU, TANH, SIGMOID = ACTIVATIONS = range(5)
 
 
-def draw(shape, seed, device, dtype=torch.float32):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype).to(device)
+def draw(shape, seed, device, dtype=torch.float32, channels_last=False):
+    value = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype).to(device)
+    return value.contiguous(memory_format=torch.channels_last) if channels_last else value
 
 
-def operands(shape, device, dtype=torch.float32, affine=True, mean=0.0):
+def operands(shape, device, dtype=torch.float32, channels_last=True, affine=True):
     """(grad_output, input, mean, invstd, weight, bias)."""
     wide, channels = accumulation_dtype(dtype), shape[1:2]
-    value = draw(shape, 1, device, dtype) + mean
-    mean = draw(channels, 3, device, wide) * 0.1 + mean
+    value = draw(shape, 1, device, dtype, channels_last)
+    mean = draw(channels, 3, device, wide) * 0.1
     invstd = draw(channels, 4, device, wide).abs() + 0.5
     weight, bias = (draw(channels, seed, device, wide) if affine else None for seed in (5, 6))
-    return draw(shape, 2, device, dtype), value, mean, invstd, weight, bias
+    return draw(shape, 2, device, dtype, channels_last), value, mean, invstd, weight, bias
 
 
 def check(arguments, activation, slope=0.2, trainings=(True, False)):
@@ -45,10 +47,11 @@ def check(arguments, activation, slope=0.2, trainings=(True, False)):
         )
 
 
+@LAYOUTS
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_shapes_and_dtypes(shape, dtype, device):
-    check(operands(shape, device, dtype), LEAKY_RELU, trainings=(True,))
+def test_shapes_and_dtypes(shape, dtype, channels_last, device):
+    check(operands(shape, device, dtype, channels_last), LEAKY_RELU, trainings=(True,))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -80,24 +83,29 @@ def test_many_tiles_a_program(monkeypatch, device):
     check(operands((1, 70, 6, 3), device), TANH, trainings=(True,))
 
 
-def test_offsets_of_64_bits(monkeypatch, device):
+@LAYOUTS
+def test_offsets_of_64_bits(channels_last, monkeypatch, device):
     for module in (kernels, triton_channels):
         monkeypatch.setattr(module, "is_wide", lambda *elements: True)
-    check(operands((2, 131, 2, 5), device), RELU, trainings=(True,))
-    value = draw((2, 131, 2, 5), 1, device)
+    shape = (2, 131 if channels_last else 5, 2, 5)
+    check(operands(shape, device, channels_last=channels_last), RELU, trainings=(True,))
+    value = draw(shape, 1, device, channels_last=channels_last)
     assert_statistics(kernels.channel_statistics(value), value, 20)
 
 
+@LAYOUTS
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_statistics(shape, dtype, device):
-    value = draw(shape, 1, device, dtype)
+def test_statistics(shape, dtype, channels_last, device):
+    value = draw(shape, 1, device, dtype, channels_last)
     assert_statistics(kernels.channel_statistics(value), value, 64)
 
 
-def test_statistics_far_from_zero(device):
+@LAYOUTS
+def test_statistics_far_from_zero(channels_last, device):
     for value in (draw((4, 5, 8, 8), 1, device) * 1e-2 + 1e3, torch.full((4, 5, 8, 8), 0.1, device=device)):
-        assert_statistics(kernels.channel_statistics(value), value, 512)
+        value = value.contiguous(memory_format=torch.channels_last) if channels_last else value
+        assert_statistics(kernels.channel_statistics(value), value, 256)
 
 
 def test_statistics_of_what_is_not_finite(device):
@@ -135,20 +143,23 @@ def test_special_values(dtype, device):
         torch.testing.assert_close(grad, expected, equal_nan=True)
 
 
-def test_any_layout(device):
-    arguments = operands((2, 7, 2, 3), device)
-    expected = kernels.batch_norm_act_backward(*arguments, RELU, 0.0, True, True, True)
-    output = kernels.batch_norm_act(*arguments[1:], RELU, 0.0)
-    assert output.is_contiguous(memory_format=torch.channels_last)
-    assert expected[0].is_contiguous(memory_format=torch.channels_last)
-    grad, value, *rest = arguments
-    moved = [t.contiguous(memory_format=torch.channels_last) for t in (grad, value)]
-    found = kernels.batch_norm_act_backward(*moved, *rest, RELU, 0.0, True, True, True)
-    for ours, theirs in zip(found, expected, strict=True):
-        assert torch.equal(ours, theirs)
+def test_the_layout_is_the_input_s(device):
+    grad, value, *rest = operands((2, 7, 2, 3), device)
+    grads = kernels.batch_norm_act_backward(grad, value, *rest, RELU, 0.0, True, True, True)
+    output = kernels.batch_norm_act(value, *rest, RELU, 0.0)
+    for format in (torch.contiguous_format, torch.channels_last):
+        moved = value.contiguous(memory_format=format)
+        found = kernels.batch_norm_act_backward(grad, moved, *rest, RELU, 0.0, True, True, True)
+        same = kernels.batch_norm_act(moved, *rest, RELU, 0.0)
+        assert same.is_contiguous(memory_format=format) and torch.equal(same, output)
+        assert found[0].is_contiguous(memory_format=format)
+        for ours, theirs in zip(found, grads, strict=True):
+            torch.testing.assert_close(ours, theirs)
+    other = value.transpose(0, 3).contiguous().transpose(0, 3)
+    assert torch.equal(kernels.batch_norm_act(other, *rest, RELU, 0.0), output)
     for spaces in ((), (6,), (1, 2, 3)):
-        other = kernels.batch_norm_act(value.reshape(2, 7, *spaces) if spaces else value[..., 0, 0], *rest, RELU, 0.0)
-        assert torch.equal(other, output.reshape(2, 7, *spaces) if spaces else output[..., 0, 0])
+        flat = kernels.batch_norm_act(value.reshape(2, 7, *spaces) if spaces else value[..., 0, 0], *rest, RELU, 0.0)
+        assert torch.equal(flat, output.reshape(2, 7, *spaces) if spaces else output[..., 0, 0])
 
 
 def test_nothing_to_do(device):
