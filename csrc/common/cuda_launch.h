@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/MemoryFormat.h>
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
 
@@ -66,6 +67,13 @@ inline Tensor new_tensor(const Tensor& like, const std::vector<int64_t>& sizes, 
   return torch::stable::new_empty(like, sizes, type);
 }
 
+// A new image batch [N, C, H, W] whose channels lie side by side, or a new matrix [N, C].
+inline Tensor new_channels_last(const Tensor& like, const std::vector<int64_t>& sizes, ScalarType type) {
+  if (sizes.size() != 4) return new_tensor(like, sizes, type);
+  const Tensor pixels = new_tensor(like, {sizes[0], sizes[2], sizes[3], sizes[1]}, type);
+  return torch::stable::transpose(torch::stable::transpose(pixels, 1, 3), 2, 3);
+}
+
 inline std::vector<int64_t> sizes_of(const Tensor& tensor) {
   const auto sizes = tensor.sizes();
   return {sizes.begin(), sizes.end()};
@@ -85,6 +93,18 @@ class Launcher {
     STD_TORCH_CHECK(tensor.numel() == numel, "deepgen_fast (cuda): ", name, " has ", tensor.numel(),
                     " elements, expected ", numel);
     return static_cast<const T*>(readable(tensor, name));
+  }
+
+  // An image batch [N, C, H, W] as pixels whose channels lie side by side; a matrix [N, C] as it is.
+  template <class T>
+  const T* pixels(const Tensor& tensor, const char* name) const {
+    if (tensor.dim() != 4) return input<T>(tensor, tensor.numel(), name);
+    STD_TORCH_CHECK(tensor.scalar_type() == kScalarType<T>, "deepgen_fast (cuda): ", name, " has the wrong dtype");
+    check_device(tensor, name);
+    if (is_channels_last(tensor)) return static_cast<const T*>(tensor.const_data_ptr());
+    using torch::headeronly::MemoryFormat;
+    copies_.push_back(torch::stable::contiguous(tensor, MemoryFormat::ChannelsLast));
+    return static_cast<const T*>(copies_.back().const_data_ptr());
   }
 
   // null when absent
@@ -141,10 +161,24 @@ class Launcher {
  private:
   // Where the tensor's elements lie side by side: its own memory, or a copy that lives until the launches are made.
   const void* readable(const Tensor& tensor, const char* name) const {
-    STD_TORCH_CHECK(tensor.is_cuda() == on_.is_cuda() && tensor.get_device_index() == on_.get_device_index(),
-                    "deepgen_fast (cuda): ", name, " must be on the device of the other tensors");
+    check_device(tensor, name);
     if (tensor.is_contiguous()) return tensor.const_data_ptr();
     return copies_.emplace_back(torch::stable::contiguous(tensor)).const_data_ptr();
+  }
+
+  void check_device(const Tensor& tensor, const char* name) const {
+    STD_TORCH_CHECK(tensor.is_cuda() == on_.is_cuda() && tensor.get_device_index() == on_.get_device_index(),
+                    "deepgen_fast (cuda): ", name, " must be on the device of the other tensors");
+  }
+
+  // Whether it lies in memory as [N, H, W, C]; what the stride of a dimension of size 1 says does not matter.
+  static bool is_channels_last(const Tensor& tensor) {
+    int64_t expected = 1;
+    for (int dimension : {1, 3, 2, 0}) {
+      if (tensor.size(dimension) != 1 && tensor.stride(dimension) != expected) return false;
+      expected *= tensor.size(dimension);
+    }
+    return true;
   }
 
   Tensor on_;
