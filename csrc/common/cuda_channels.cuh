@@ -78,7 +78,7 @@ __device__ __forceinline__ void merge_block(double (&parts)[Merge::kParts][N], i
 #pragma unroll
     for (int k = 0; k < kParts; ++k) warp_parts[warp][k][lane] = sum[k];
     __syncthreads();
-    if (threadIdx.x < lanes)
+    if (static_cast<int>(threadIdx.x) < lanes)
       for (int from = 1; from < kWarps; ++from) {
 #pragma unroll
         for (int k = 0; k < kParts; ++k) other[k] = warp_parts[from][k][lane];

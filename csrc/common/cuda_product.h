@@ -1,0 +1,34 @@
+// Large matrix products, by the library that torch uses for them, and the memory they pass through.
+#pragma once
+
+#include <array>
+
+#include "common/cuda_launch.h"
+
+namespace dgf::cuda {
+
+// out [n, rows, columns] = left [n, rows, depth] right [n, depth, columns]. Views with other strides are taken as they
+// are. The variant with an output argument: autocast leaves it alone.
+inline void multiply(const Tensor& left, const Tensor& right, const Tensor& out) {
+  using torch::stable::detail::from;
+  std::array<StableIValue, 3> stack{from(left), from(right), from(out)};
+  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::bmm", "out", stack.data(), TORCH_ABI_VERSION));
+  torch::stable::detail::to<Tensor>(stack[0]);  // takes over the reference that the call returned
+}
+
+// Memory that successive tensors of one call share: each overwrites the last.
+class Workspace {
+ public:
+  Workspace(const Tensor& on, int64_t count, ScalarType type) : memory_(new_tensor(on, {count}, type)) {}
+
+  Tensor shaped(const std::vector<int64_t>& sizes) {
+    int64_t count = 1;
+    for (int64_t size : sizes) count *= size;
+    return torch::stable::view(torch::stable::narrow(memory_, 0, 0, count), sizes);
+  }
+
+ private:
+  Tensor memory_;
+};
+
+}  // namespace dgf::cuda
