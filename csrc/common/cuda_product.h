@@ -16,6 +16,12 @@ inline void multiply(const Tensor& left, const Tensor& right, const Tensor& out)
   torch::stable::detail::to<Tensor>(stack[0]);  // takes over the reference that the call returned
 }
 
+// An image batch [N, C, H, W] as a matrix [1, N * H * W, C]; a copy only if its channels do not lie side by side.
+inline Tensor pixel_matrix(const Tensor& images) {
+  const Tensor pixels = torch::stable::transpose(torch::stable::transpose(images, 1, 2), 2, 3);
+  return torch::stable::reshape(pixels, {1, images.size(0) * images.size(2) * images.size(3), images.size(1)});
+}
+
 // Memory that successive tensors of one call share: each overwrites the last.
 class Workspace {
  public:
