@@ -38,6 +38,7 @@ DGF_LANEWISE(Doubles, exp_finite(const Doubles& x), dgf::exp_finite(x.lane[i]))
 DGF_LANEWISE(Doubles, tanh(const Doubles& x), dgf::tanh(x.lane[i]))
 DGF_LANEWISE(Doubles, log(const Doubles& x), dgf::log(x.lane[i]))
 DGF_LANEWISE(Doubles, log1p_unit(const Doubles& x), dgf::log1p_unit(x.lane[i]))
+DGF_LANEWISE(Doubles, log1p_positive(const Doubles& x), ::log1p(x.lane[i]))
 DGF_LANEWISE(Doubles, absolute(const Doubles& x), dgf::absolute(x.lane[i]))
 DGF_LANEWISE(Doubles, negative_part(const Doubles& x), dgf::negative_part(x.lane[i]))
 DGF_LANEWISE(Doubles, positive_part(const Doubles& x), dgf::positive_part(x.lane[i]))
@@ -190,11 +191,17 @@ DGF_INLINE Accumulate row_gradient(const LikelihoodArguments& a, int64_t row) {
   return a.grad && !a.grad_elementwise ? ((const Accumulate*)a.grad)[row] : (Accumulate)a.grad_scale;
 }
 
+// The usual call: targets of the input's type, no mask, sums of rows with a gradient a row. In float, kernels are
+// compiled once more for it: the branches on options cost as much as a few instructions of arithmetic.
+DGF_INLINE bool plain_call(const LikelihoodArguments& a) {
+  return a.target.kind == TargetKind::kSame && !a.mask.data && !a.values && !a.grad_elementwise && !a.grad_target;
+}
+
 // Targets may be of the input's type, float, or bytes (uint8 and bool); the branch is the same for a whole call.
 template <class T>
-DGF_INLINE Wide<T> load_target(const Target& target, int64_t at, Extent extent) {
+DGF_INLINE Wide<T> load_target(const Target& target, TargetKind kind, int64_t at, Extent extent) {
   typedef Wide<T> V;
-  switch (target.kind) {
+  switch (kind) {
     case TargetKind::kSame: return load<V>((const T*)target.data + at, extent);
     case TargetKind::kFloat: return load<V>((const float*)target.data + at, extent);
     default: return load<V>((const uint8_t*)target.data + at, extent);
@@ -258,40 +265,89 @@ DGF_INLINE void each_column(int64_t begin, int64_t end, F body) {
   if (at < end) body(at, Extent{(int)(end - at)});
 }
 
+// What a row adds up to, lane by lane, in double: registers, not memory.
+#define DGF_HALF_LANES (kPartLanes / 2)
+typedef double NativeDouble __attribute__((vector_size(DGF_VECTOR_BYTES)));
+
+struct LaneSums {
+  NativeDouble half[2 * DGF_PARTS];
+  __attribute__((always_inline)) LaneSums() {
+    for (auto& lanes : half) lanes = NativeDouble{};
+  }
+};
+
+// The lower and the upper half of a register of floats, as doubles. (GCC 12 takes them out lane by lane without
+// intrinsics.)
+DGF_INLINE void widen_halves(const NativeFloat& x, NativeDouble& low, NativeDouble& high) {
+#if DGF_VECTOR_BYTES == 64
+  low = (NativeDouble)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+  high = (NativeDouble)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+#elif DGF_VECTOR_BYTES == 32
+  low = (NativeDouble)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
+  high = (NativeDouble)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#else
+  for (int lane = 0; lane < DGF_HALF_LANES; ++lane) low[lane] = x[lane], high[lane] = x[lane + DGF_HALF_LANES];
+#endif
+}
+
+DGF_INLINE void add_lanes(const Floats& x, LaneSums& total) {
+  DGF_EACH_PART(NativeDouble low; NativeDouble high; widen_halves(x.part[p], low, high); total.half[2 * p] += low;
+                total.half[2 * p + 1] += high;)
+}
+DGF_INLINE void add_lanes(const Doubles& x, LaneSums& total) {
+  for (int i = 0; i < 2 * DGF_PARTS; ++i) {
+    NativeDouble lanes;
+    memcpy(&lanes, x.lane + i * DGF_HALF_LANES, sizeof lanes);
+    total.half[i] += lanes;
+  }
+}
+
 // Adds 16 lanes in a fixed tree.
-DGF_OUT_OF_LINE double sum_lanes(double* lane) {
+DGF_INLINE double sum_lanes(const LaneSums& total) {
+  double lane[kLanes];
+  memcpy(lane, &total, sizeof lane);
   for (int width = kLanes / 2; width > 0; width /= 2)
     for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
   return lane[0];
 }
+#undef DGF_HALF_LANES
 
-DGF_OUT_OF_LINE void add_lanes(const Floats& x, double* total) {
-  float lane[kLanes];
-  DGF_EACH_PART(*(UnalignedFloat*)(lane + p * kPartLanes) = x.part[p])
-  for (int i = 0; i < kLanes; ++i) total[i] += (double)lane[i];
-}
-DGF_OUT_OF_LINE void add_lanes(const Doubles& x, double* total) {
-  for (int i = 0; i < kLanes; ++i) total[i] += x.lane[i];
-}
+// A sum over a row: body(block, column, extent) puts 16 columns into a block, at most Block::kVectors of them, whose
+// sums add up in double lanes. So the error does not grow with the row, and the order is the same for every instruction
+// set and thread count.
 
-// Sum of body's vectors over a row. At most kBlock vectors are added in float before they go into double lanes, so the
-// error does not grow with the row, and the order is the same for every instruction set and thread count.
-template <class V, class F>
-DGF_INLINE double sum_columns(int64_t begin, int64_t end, F body) {
-  constexpr int64_t kBlock = 8 * kLanes;
+template <class Block, class F>
+DGF_INLINE double sum_blocks(int64_t begin, int64_t end, F body) {
   const int64_t whole = begin + (end - begin) / kLanes * kLanes;
-  double total[kLanes] = {};
+  LaneSums total;
 #pragma GCC unroll 1
-  for (int64_t block_begin = begin; block_begin < whole; block_begin += kBlock) {
-    const int64_t block_end = block_begin + kBlock < whole ? block_begin + kBlock : whole;
-    V block(0.0f);
+  for (int64_t at = begin; at < whole;) {
+    const int64_t block_end = at + Block::kVectors * kLanes < whole ? at + Block::kVectors * kLanes : whole;
+    Block block;
 #pragma GCC unroll 1
-    for (int64_t at = block_begin; at < block_end; at += kLanes) block = block + body(at, Extent{kLanes});
-    add_lanes(block, total);
+    for (; at < block_end; at += kLanes) body(block, at, Extent{kLanes});
+    add_lanes(block.sum(), total);
   }
   if (whole < end) {
     const Extent tail{(int)(end - whole)};
-    add_lanes(keep(body(whole, tail), tail), total);
+    Block block;
+    body(block, whole, tail);
+    add_lanes(keep(block.sum(), tail), total);
   }
   return sum_lanes(total);
+}
+
+// The sum of body's vectors.
+template <class V>
+struct VectorBlock {
+  static constexpr int kVectors = 8;
+  V value;
+  __attribute__((always_inline)) VectorBlock() : value(0.0f) {}
+  __attribute__((always_inline)) V sum() const { return value; }
+};
+template <class V, class F>
+DGF_INLINE double sum_columns(int64_t begin, int64_t end, F body) {
+  return sum_blocks<VectorBlock<V>>(begin, end,
+                                    [&](VectorBlock<V>& block, int64_t at, Extent extent)
+                                        DGF_LAMBDA_INLINE { block.value = block.value + body(at, extent); });
 }

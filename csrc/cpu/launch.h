@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "fresh_memory.h"
 #include "kernels.h"
 
 namespace dgf {
@@ -66,7 +67,7 @@ inline int32_t shim_type(ScalarType type) {
 
 // A new contiguous floating tensor on the CPU. The shim is called straight: through the dispatcher an allocation costs
 // a microsecond more, which a small batch notices.
-inline Tensor empty(const std::vector<int64_t>& sizes, ScalarType type) {
+inline Tensor allocate(const std::vector<int64_t>& sizes, ScalarType type) {
   std::vector<int64_t> strides(sizes.size());
   int64_t stride = 1;
   for (size_t i = sizes.size(); i-- > 0; stride *= std::max<int64_t>(1, sizes[i])) strides[i] = stride;
@@ -75,6 +76,15 @@ inline Tensor empty(const std::vector<int64_t>& sizes, ScalarType type) {
                                                          strides.data(), shim_type(type), aoti_torch_device_type_cpu(),
                                                          0, &handle));
   return Tensor(handle);
+}
+
+// First touches of fresh memory cost several times the arithmetic, see csrc/cpu/fresh_memory.h.
+inline Tensor empty(const std::vector<int64_t>& sizes, ScalarType type) {
+  const Tensor made = allocate(sizes, type);
+  const int64_t bytes = made.numel() * (type == ScalarType::Double ? 8 : type == ScalarType::Float ? 4 : 2);
+  if (const int64_t block = block_to_free(bytes)) allocate({block / 4}, ScalarType::Float);
+  prefer_huge_pages(made.mutable_data_ptr(), bytes);
+  return made;
 }
 
 inline Tensor empty_shaped(const Tensor& like, ScalarType type) { return empty(sizes_of(like), type); }

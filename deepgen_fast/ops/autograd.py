@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,7 +19,11 @@ def transforming() -> bool:
 
 def needs_gradient(*tensors: Tensor | None) -> bool:
     """Whether autograd will want to go back through any of these."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    if torch.is_grad_enabled():
+        for tensor in tensors:  # a third of the time of any() over a generator
+            if tensor is not None and tensor.requires_grad:
+                return True
+    return False
 
 
 def recorded() -> bool:
@@ -37,7 +43,12 @@ def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
         return function.apply(*args)
     if not torch.is_grad_enabled():
         return function.forward(*args)
-    return super(torch.autograd.Function, function).apply(*args)  # type: ignore[misc]
+    return _plain_apply(function)(*args)
+
+
+@cache
+def _plain_apply(function: type[torch.autograd.Function]) -> Callable[..., Any]:
+    return super(torch.autograd.Function, function).apply  # type: ignore[misc]
 
 
 def _distinct(args: tuple[Any, ...]) -> list[Any]:

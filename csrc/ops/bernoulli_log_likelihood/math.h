@@ -11,10 +11,15 @@ DGF_HOST_DEVICE V bernoulli_decay(V logit) {
   return exp(-absolute(logit));
 }
 
-// target log s(logit) + (1 - target) log(1 - s(logit)) = min(logit, 0) - log(1 + exp(-|logit|)) - (1 - target) logit
+// target log s(logit) + (1 - target) log(1 - s(logit)) = min(logit, 0) - (1 - target) logit - log(1 + exp(-|logit|)):
+// a part without logarithms, and one.
+template <class V>
+DGF_HOST_DEVICE V bernoulli_linear(V logit, V target) {
+  return fma(target - V(1), logit, negative_part(logit));
+}
 template <class V>
 DGF_HOST_DEVICE V bernoulli_value(V logit, V target, V decay) {
-  return fma(target - V(1), logit, negative_part(logit)) - log1p_unit(decay);
+  return bernoulli_linear(logit, target) - log1p_unit(decay);
 }
 
 // d/d logit = target - sigmoid(logit), from the same decay; d/d target is the logit itself.

@@ -14,8 +14,8 @@ from deepgen_fast.ops.negative_elbo.reference import negative_elbo_value
 
 class FusedNegativeELBO(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
-        *inputs, backend = args
+    def forward(ctx: Any, *args: Any) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        *inputs, return_parts, backend = args
         launch = launchers("negative_elbo", backend)
         loss, log_likelihood, kl, *grads = launch.negative_elbo(*inputs, True)
         ctx.options, ctx.backend = inputs[8:], backend
@@ -24,6 +24,8 @@ class FusedNegativeELBO(torch.autograd.Function):
         else:
             ctx.save_for_backward(*inputs[:8])
             ctx.gradients = grads
+        if not return_parts:  # every output of a Function costs a microsecond or two
+            return loss
         ctx.mark_non_differentiable(log_likelihood, kl)
         return loss, log_likelihood, kl
 
@@ -42,9 +44,10 @@ class FusedNegativeELBO(torch.autograd.Function):
                 found[i] = grad
             return tuple(found)
         grads = saved[8:] if torch.compiler.is_compiling() else _take_gradients(ctx, inputs)
+        one = _is_one(grad_loss)
         for i, grad in zip(at, grads, strict=True):
             if needed[i]:
-                grad = grad if _is_one(grad_loss) else grad * grad_loss
+                grad = grad if one else grad * grad_loss
                 found[i] = reduce_repeated(grad, inputs[i]).to(inputs[i].dtype) if i == 2 else grad
         return tuple(found)
 

@@ -118,9 +118,9 @@ def negative_elbo(
         float(free_bits), _LIKELIHOODS[likelihood], scale_kind, reduction == "mean",
     )  # fmt: skip
     if needs_gradient(decoder_output, likelihood_logvar, mean, scale):
-        parts = NegativeELBO(*apply_function(FusedNegativeELBO, *inputs, chosen))
-    else:
-        parts = NegativeELBO(*launchers("negative_elbo", chosen).negative_elbo(*inputs, False)[:3])
+        made = apply_function(FusedNegativeELBO, *inputs, return_parts, chosen)
+        return NegativeELBO(*made) if return_parts else made
+    parts = NegativeELBO(*launchers("negative_elbo", chosen).negative_elbo(*inputs, False)[:3])
     return parts if return_parts else parts.loss
 
 

@@ -13,19 +13,25 @@ def check_posterior(
 ) -> tuple[Tensor, Tensor, int]:
     """``(mean, scale, scale_kind)`` of one dtype and shape, from exactly one of the three forms of the scale."""
     checks.check_floating("mean", mean)
-    forms = (("logvar", logvar, LOGVAR), ("std", std, STD), ("pre_softplus", pre_softplus, PRE_SOFTPLUS))
-    given = [form for form in forms if form[1] is not None]
-    if len(given) != 1:
-        names = " and ".join(name for name, _, _ in given) or "none of them"
-        raise ValueError(f"exactly one of logvar, std and pre_softplus must be given, got {names}")
-    name, scale, kind = given[0]
+    name, scale, kind = _given_scale(logvar, std, pre_softplus)
     checks.check_floating(name, scale)
-    assert scale is not None
-    mean, scale = checks.promote_under_autocast("mean", mean, name, scale)
+    if mean.dtype != scale.dtype:
+        mean, scale = checks.promote_under_autocast("mean", mean, name, scale)
     checks.check_device(name, scale, "mean", mean)
     if scale.shape != mean.shape:
         scale = checks.repeat_shape(name, scale, "mean", mean).expand(mean.shape)
     return mean, scale, kind
+
+
+def _given_scale(logvar: Tensor | None, std: Tensor | None, pre_softplus: Tensor | None) -> tuple[str, Tensor, int]:
+    if std is None and pre_softplus is None and logvar is not None:
+        return "logvar", logvar, LOGVAR
+    forms = (("logvar", logvar, LOGVAR), ("std", std, STD), ("pre_softplus", pre_softplus, PRE_SOFTPLUS))
+    given = [(name, scale, kind) for name, scale, kind in forms if scale is not None]
+    if len(given) != 1:
+        names = " and ".join(name for name, _, _ in given) or "none of them"
+        raise ValueError(f"exactly one of logvar, std and pre_softplus must be given, got {names}")
+    return given[0]
 
 
 def check_prior(mean: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None):
