@@ -33,13 +33,19 @@ Tensor channels_last(const Tensor& t) {
   return is_channels_last(t) ? t : torch::stable::contiguous(t, torch::headeronly::MemoryFormat::ChannelsLast);
 }
 
+int64_t element_size(ScalarType type) {
+  return type == ScalarType::Double ? 8 : type == ScalarType::Float ? 4 : 2;
+}
+
 Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t width, ScalarType type) {
   const int64_t sizes[] = {batch, channels, height, width};
   const int64_t strides[] = {height * width * channels, 1, width * channels, channels};
   AtenTensorHandle handle = nullptr;
   STABLE_TORCH_ERROR_CODE_CHECK(
       aoti_torch_empty_strided(4, sizes, strides, shim_type(type), aoti_torch_device_type_cpu(), 0, &handle));
-  return Tensor(handle);
+  const Tensor image(handle);
+  prefer_huge_pages(image.mutable_data_ptr(), image.numel() * element_size(type));
+  return image;
 }
 
 void check_image(const Tensor& t, const char* name) {
