@@ -15,6 +15,7 @@ from deepgen_fast.ops.autograd import apply_function
 from deepgen_fast.ops.convolution import passes, reference
 from deepgen_fast.ops.convolution.geometry import Pair
 from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue, Request
+from deepgen_fast.ops.memory_format import in_format, result_channels_last
 from deepgen_fast.ops.vmap import merge_batch, split_batch
 
 
@@ -72,6 +73,9 @@ def _convolution_backward(ctx: Any, grad: Tensor, transposed: bool) -> tuple[Ten
         if direct is not None:
             return direct
         grad_image = grad_weight = None
+        # Once for both kernels below, which work channels-last; an image of few channels is cheap to rearrange, what
+        # would be made of it is not.
+        grad = in_format(grad, result_channels_last(image, weight))
         if transposed:
             grad_image = _conv2d(grad, weight, request) if need_image else None
             grad_weight = _weight_gradient(image, grad, request) if need_weight else None
