@@ -82,3 +82,31 @@ def negative_elbo(
     else:
         kl_term = _reduce(elements, 1, reduction)
     return (beta * kl_term - _reduce(log_likelihood, 1, reduction),)
+
+
+def conv2d(x, weight, bias=None, *, stride, padding):
+    return (F.conv2d(x, weight, bias, stride, padding),)
+
+
+def conv_transpose2d(x, weight, bias=None, *, stride, padding, output_padding):
+    return (F.conv_transpose2d(x, weight, bias, stride, padding, output_padding),)
+
+
+def _norm_act(
+    y, running_mean=None, running_var=None, bn_weight=None, bn_bias=None, *, training, normalize, activation,
+    negative_slope=0.2,
+):  # fmt: skip
+    if normalize:
+        y = F.batch_norm(y, running_mean, running_var, bn_weight, bn_bias, training)
+    if activation == "leaky_relu":
+        return (F.leaky_relu(y, negative_slope),)
+    return (y if activation == "none" else getattr(torch, activation)(y),)
+
+
+def conv_bn_act(x, weight, bias=None, *, stride, padding, **others):
+    return _norm_act(*conv2d(x, weight, bias, stride=stride, padding=padding), **others)
+
+
+def conv_transpose_bn_act(x, weight, bias=None, *, stride, padding, output_padding, **others):
+    y = conv_transpose2d(x, weight, bias, stride=stride, padding=padding, output_padding=output_padding)
+    return _norm_act(*y, **others)

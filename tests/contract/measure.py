@@ -54,6 +54,19 @@ def assert_true(found: Tensor, truth: Tensor, eager_error: float, name: str = ""
     assert (error <= bound).all(), f"{name} {_place(error, bound, found, truth)}; eager's own {eager_error:.3e}"
 
 
+def assert_relative(found: Tensor, truth: Tensor, eager: Tensor, bound: float, name: str = "") -> None:
+    """The error's norm is at most ``bound`` of the truth's; in 16 bits, at most eager's own plus a rounding."""
+    finite = _same_kind(found, truth, name)
+    error, own = ((value.double() - truth)[finite].norm().item() for value in (found, eager))
+    size = truth[finite].norm().item()
+    allowed = bound * size
+    if found.element_size() == 2:
+        allowed = own + torch.finfo(found.dtype).eps * size
+    assert error <= allowed, (
+        f"{name}: error {error:.3e} of norm {size:.3e}, allowed {allowed:.3e}; eager's own {own:.3e}"
+    )
+
+
 def assert_bitwise(found: Tensor, expected: Tensor, name: str = "") -> None:
     """The same bits, NaN and signed zeros included."""
     assert found.shape == expected.shape and found.dtype == expected.dtype, name

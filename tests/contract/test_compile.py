@@ -10,6 +10,7 @@ from torch import Tensor
 
 import deepgen_fast as dgf
 from contract.cases import Arguments, Case, Shape, case
+from contract.convolutions import TYPICAL_CONVOLUTIONS
 from contract.measure import assert_within_ulps
 from contract.raw import RAW_CALLS, RawCall
 from deepgen_fast import backends
@@ -61,7 +62,7 @@ def _run(step, values: list[Tensor]) -> list[Tensor]:
     return [value.detach() for value in (*outputs, *grads)]
 
 
-@pytest.mark.parametrize("case", COMPILED, ids=str)
+@pytest.mark.parametrize("case", (*COMPILED, *TYPICAL_CONVOLUTIONS), ids=str)
 def test_fullgraph_equals_eager(case: Case) -> None:
     """One graph, forward and backward; generated noise is the same as in eager after the same manual_seed."""
     step, values = _training_step(case, case.inputs(Shape(4, (9,)), torch.float32))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import deepgen_fast as dgf
 from contract.cases import CASES, Arguments, Case, Shape, cases_of, to_device
+from contract.convolutions import CONVOLUTIONS
 from contract.measure import assert_bitwise, assert_within_ulps
 from deepgen_fast import backends
 
@@ -48,7 +49,7 @@ def _results(case: Case, inputs: Arguments, backend: str) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", (*CASES, *CONVOLUTIONS), ids=str)
 def test_layouts(case: Case, layout: str, backend: str, device: str) -> None:
     """Every operand in a layout gives the bits, values and gradients, that dense copies give."""
     change = LAYOUTS[layout]
@@ -58,14 +59,15 @@ def test_layouts(case: Case, layout: str, backend: str, device: str) -> None:
         n: v.clone(memory_format=torch.contiguous_format) if isinstance(v, Tensor) else v for n, v in given.items()
     }
     for found, expected in zip(_results(case, given, backend), _results(case, dense, backend), strict=True):
-        if backend == "reference" or case.options.get("reduction") == "sample":  # torch's own sums follow the strides
+        # Torch's own sums and convolutions follow the strides.
+        if backend == "reference" or case in CONVOLUTIONS or case.options.get("reduction") == "sample":
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
         else:
             assert_within_ulps(found, expected, 0)
 
 
 @pytest.mark.parametrize(
-    "case", cases_of("bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo"), ids=str
+    "case", (*cases_of("bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo"), *CONVOLUTIONS), ids=str
 )
 def test_channels_last(case: Case, backend: str, device: str) -> None:
     """Images in channels_last give the values of contiguous ones; their gradients are the same numbers."""
@@ -81,7 +83,7 @@ def test_channels_last(case: Case, backend: str, device: str) -> None:
 @pytest.mark.parametrize(
     "shape", [Shape(0, (5,)), Shape(3, (0,)), Shape(0, (0,)), Shape(3, (2, 0)), Shape(4, ())], ids=str
 )
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", (*CASES, *CONVOLUTIONS), ids=str)
 def test_empty(case: Case, shape: Shape, backend: str, device: str) -> None:
     """No examples, no columns, one number an example: values as in eager, gradients of the inputs' shapes."""
     inputs = to_device(case.inputs(shape, torch.float32), device)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import deepgen_fast as dgf
 from contract.cases import CASES, Arguments, Case, Shape, to_device
+from contract.convolutions import CONVOLUTIONS
 
 SHAPE = Shape(3, (19,))
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -106,7 +107,7 @@ def test_finite_input_gives_no_nan(dtype: torch.dtype, backend: str, device: str
         assert not any(grad.isnan().any() for grad in grads), f"gradient of {name}"
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", (*CASES, *CONVOLUTIONS), ids=str)
 def test_zero_incoming_gradient(case: Case, backend: str, device: str) -> None:
     """A zero incoming gradient gives zero gradients."""
     inputs = to_device(case.inputs(SHAPE, torch.float32), device)

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import deepgen_fast as dgf
 from contract.cases import TYPICAL, Arguments, Case, Shape, case, to_device
+from contract.convolutions import TYPICAL_CONVOLUTIONS
 from contract.measure import assert_bitwise, assert_within_ulps
 
 LANES = 3
@@ -23,7 +24,7 @@ def _tensors(inputs: Arguments) -> list[str]:
     return [name for name, value in inputs.items() if isinstance(value, Tensor)]
 
 
-@pytest.mark.parametrize("case", TYPICAL, ids=str)
+@pytest.mark.parametrize("case", (*TYPICAL, *TYPICAL_CONVOLUTIONS), ids=str)
 def test_func_grad(case: Case, backend: str, device: str) -> None:
     """torch.func.grad gives autograd's gradient."""
     inputs = to_device(case.inputs(Shape(3, (5,)), torch.float64), device)
@@ -36,7 +37,7 @@ def test_func_grad(case: Case, backend: str, device: str) -> None:
         torch.testing.assert_close(found[name], value, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("case", TYPICAL, ids=str)
+@pytest.mark.parametrize("case", (*TYPICAL, *TYPICAL_CONVOLUTIONS), ids=str)
 def test_func_grad_of_grad(case: Case, backend: str, device: str) -> None:
     """Nested torch.func.grad gives the second derivative that eager gives."""
     inputs = to_device(case.inputs(Shape(2, (3,)), torch.float64), device)

@@ -146,11 +146,11 @@ def direct_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None] | None:  # fmt: skip
     """Gradients of image, weight and bias by PyTorch's one operator for them, where nothing else was chosen.
 
-    PyTorch differentiates it further. None where another algorithm makes one of the gradients.
+    PyTorch differentiates it further. None where another algorithm is chosen for one of the gradients, asked for or
+    not: what is asked for must not change what the others come out as.
     """
-    wanted = (CONV2D if transposed else CONV_TRANSPOSE2D, WEIGHT_GRADIENT)
-    for kernel, need in zip(wanted, needs[:2], strict=True):
-        if need and request.pass_choice(kernel, transposed, image, weight, output_padding).algorithm != "direct":
+    for kernel in (CONV2D if transposed else CONV_TRANSPOSE2D, WEIGHT_GRADIENT):
+        if request.pass_choice(kernel, transposed, image, weight, output_padding).algorithm != "direct":
             return None
     geometry = request.geometry
     bias_sizes = [weight.shape[1 if transposed else 0]]

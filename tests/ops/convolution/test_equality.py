@@ -148,11 +148,10 @@ def test_autocast_casts_as_pytorch_does(dtype: torch.dtype, backend: str, device
             (dgf.conv2d, F.conv2d, given.large, given.small_bias, layer.forward),
         ):
             grads = []
-            for function in (lambda *leaves: run(*leaves, **options, backend=backend),
-                             lambda *leaves: torchs(*leaves, **options)):  # fmt: skip
+            for function, more in ((run, {"backend": backend}), (torchs, {})):
                 leaves = [t.clone().requires_grad_() for t in (image, given.weight, shift)]
                 with torch.autocast(device, torch.bfloat16):
-                    output = function(*leaves)
+                    output = function(*leaves, **options, **more)
                     assert output.dtype == torch.bfloat16
                     loss = output.float().square().sum()
                 grads.append([output, *torch.autograd.grad(loss, leaves)])
