@@ -6,19 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as module_internals
+
+from deepgen_fast.nn.accelerate import layers
 
 from deepgen_fast.ops.activation import ACTIVATIONS
 from deepgen_fast.ops.conv_bn_act import conv_bn_act
 from deepgen_fast.ops.conv_transpose_bn_act import conv_transpose_bn_act
-
-# What a layer's class computes, told by the function that would run.
-_ACTIVATIONS = {
-    nn.ReLU.forward: "relu",
-    nn.LeakyReLU.forward: "leaky_relu",
-    nn.Tanh.forward: "tanh",
-    nn.Sigmoid.forward: "sigmoid",
-}
 
 
 def _activation(name: str | None, negative_slope: float) -> list[nn.Module]:
@@ -33,26 +26,13 @@ def _activation(name: str | None, negative_slope: float) -> list[nn.Module]:
     return [nn.ReLU(inplace=True) if name == "relu" else nn.Tanh() if name == "tanh" else nn.Sigmoid()]
 
 
-def _runs_alone(layer: Any) -> str | None:
-    """Why calling this layer is more than its class's forward; None where that is all."""
-    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
-        return f"{type(layer).__name__} has hooks"
-    if (
-        "forward" in layer.__dict__
-        or "_conv_forward" in layer.__dict__
-        or type(layer).__call__ is not nn.Module.__call__
-    ):
-        return f"{type(layer).__name__} has a forward or a call of its own"
-    return f"{type(layer).__name__} is compiled by itself" if layer._compiled_call_impl is not None else None
-
-
 class _Block(nn.Sequential):
     """Convolution, batch norm, activation; the last two may be missing."""
 
-    _convolution: type[nn.Module]
+    _role: str  # of the first layer
 
-    def __init__(self, *layers: nn.Module, algorithm: str, backend: str) -> None:
-        super().__init__(*layers)
+    def __init__(self, *inner: nn.Module, algorithm: str, backend: str) -> None:
+        super().__init__(*inner)
         self.algorithm, self.backend = algorithm, backend
 
     def __getitem__(self, index: Any) -> Any:
@@ -61,47 +41,38 @@ class _Block(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """One fused operator; the layers one by one where :meth:`why_plain` has a reason."""
-        return super().forward(input) if self.why_plain() is not None else self._fused(input)
+        if self.why_plain() is not None or layers.why_not_here(self[0], input) is not None:
+            return super().forward(input)
+        return self._fused(input)
 
     def why_plain(self) -> str | None:
         """Why the layers are called one by one, so that nothing is skipped; None where the fused operator runs."""
-        if module_internals._has_any_global_hook():
+        if layers.every_call_is_hooked():
             return "hooks on every module"
-        layers = list(self)
-        reasons = [reason for layer in layers if (reason := _runs_alone(layer)) is not None]
-        if reasons:
-            return reasons[0]
-        if not layers or type(layers[0]).forward is not self._convolution.forward:
+        if layers.recorded_elsewhere():
+            return "the model is being recorded, or its operators watched"
+        inner: list[Any] = list(self)
+        for layer in inner:
+            if (reason := layers.changed(layer)) is not None:
+                return f"{type(layer).__name__}: {reason}"
+        if not inner or layers.role(inner[0]) != self._role:
             return "the first layer was replaced"
-        return self._why_unknown(layers) or self._why_not_served(layers[0])
-
-    def _why_unknown(self, layers: list[Any]) -> str | None:
-        rest = layers[1:]
-        if rest and isinstance(rest[0], nn.BatchNorm2d) and type(rest[0]).forward is nn.BatchNorm2d.forward:
+        rest = inner[1:]
+        if rest and layers.role(rest[0]) == layers.BATCH_NORM and rest[0].num_features == inner[0].out_channels:
             rest = rest[1:]
-        if rest and type(rest[0]).forward in _ACTIVATIONS:
+        if rest and layers.role(rest[0]) in layers.ACTIVATIONS:
             rest = rest[1:]
-        return f"{type(rest[0]).__name__} was put into the block" if rest else None
-
-    @staticmethod
-    def _why_not_served(convolution: Any) -> str | None:
-        if convolution.groups != 1 or convolution.dilation != (1, 1):
-            return f"groups={convolution.groups}, dilation={convolution.dilation}"
-        if convolution.padding_mode != "zeros" or isinstance(convolution.padding, str):
-            return f"padding={convolution.padding!r}, padding_mode={convolution.padding_mode!r}"
-        if isinstance(convolution, nn.Conv2d) and type(convolution)._conv_forward is not nn.Conv2d._conv_forward:
-            return f"{type(convolution).__name__} has a convolution of its own"
-        return None
+        return f"{type(rest[0]).__name__} was put into the block" if rest else layers.why_not(inner[0])
 
     def _fused(self, input: Tensor) -> Tensor:
-        layers: list[Any] = list(self)
-        convolution, norm = layers[0], next((layer for layer in layers if isinstance(layer, nn.BatchNorm2d)), None)
-        name = _ACTIVATIONS.get(type(layers[-1]).forward)
+        inner: list[Any] = list(self)
+        convolution, last = inner[0], inner[-1]
+        norm = inner[1] if len(inner) > 1 and layers.role(inner[1]) == layers.BATCH_NORM else None
         options: dict[str, Any] = {
             "stride": convolution.stride,
-            "padding": convolution.padding,
-            "activation": name,
-            "negative_slope": getattr(layers[-1], "negative_slope", 0.0),
+            "padding": layers.padding_of(convolution),
+            "activation": layers.role(last) if layers.role(last) in layers.ACTIVATIONS else None,
+            "negative_slope": getattr(last, "negative_slope", 0.0),
             "algorithm": self.algorithm,
             "backend": self.backend,
         }
@@ -157,7 +128,7 @@ class GeneratorBlock(_Block):
     adversarial networks", 2016.
     """
 
-    _convolution = nn.ConvTranspose2d
+    _role = layers.TRANSPOSED_CONVOLUTION
 
     def __init__(
         self,
@@ -192,11 +163,11 @@ class GeneratorBlock(_Block):
             bias=not norm if bias is None else bias,
             **place,
         )
-        normalisation = (
-            nn.BatchNorm2d(out_channels, eps, momentum, affine, track_running_stats, **place) if norm else None
-        )
-        layers = (convolution, normalisation, _activation(activation, negative_slope))
-        super().__init__(*(layer for layer in layers if layer is not None), algorithm=algorithm, backend=backend)
+        inner: list[nn.Module] = [convolution]
+        if norm:
+            inner.append(nn.BatchNorm2d(out_channels, eps, momentum, affine, track_running_stats, **place))
+        inner.extend(_activation(activation, negative_slope))
+        super().__init__(*inner, algorithm=algorithm, backend=backend)
 
     def _operator(self, convolution: Any, input: Tensor, **options: Any) -> Tensor:
         options["output_padding"] = convolution.output_padding
@@ -213,7 +184,7 @@ class DiscriminatorBlock(_Block):
     Shapes: ``[batch, in_channels, height, width]`` -> ``[batch, out_channels, height / 2, width / 2]`` by default.
     """
 
-    _convolution = nn.Conv2d
+    _role = layers.CONVOLUTION
 
     def __init__(
         self,
@@ -240,11 +211,11 @@ class DiscriminatorBlock(_Block):
         convolution = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, bias=not norm if bias is None else bias, **place
         )
-        normalisation = (
-            nn.BatchNorm2d(out_channels, eps, momentum, affine, track_running_stats, **place) if norm else None
-        )
-        layers = (convolution, normalisation, _activation(activation, negative_slope))
-        super().__init__(*(layer for layer in layers if layer is not None), algorithm=algorithm, backend=backend)
+        inner: list[nn.Module] = [convolution]
+        if norm:
+            inner.append(nn.BatchNorm2d(out_channels, eps, momentum, affine, track_running_stats, **place))
+        inner.extend(_activation(activation, negative_slope))
+        super().__init__(*inner, algorithm=algorithm, backend=backend)
 
     def _operator(self, convolution: Any, input: Tensor, **options: Any) -> Tensor:
         return conv_bn_act(input, convolution.weight, convolution.bias, **options)

@@ -31,15 +31,19 @@ TRANSFORM = 30.0  # bringing one number of an image to or from the transformed d
 WEIGHT_TRANSFORM = 40.0  # the same of a weight
 DIRECT = 1.05  # one multiply-add of PyTorch's operator: what it must lose by before the engine is taken
 OVERHEAD = 2e6  # of a call of the engine: thread start, blocks that are not full
-ENGINE_AUTO_DEVICES = ("cpu",)  # elsewhere the engine runs where it is asked for, until a sweep was measured there
-ENGINE_AUTO_DTYPES = (torch.float32,)  # oneDNN has instructions for bfloat16; float64 is for checks
+FEW_CHANNELS = 4  # an image's: up to so many, the operators for few channels are taken
+# Elsewhere engine and few-channel operators run where they are asked for, until a sweep was measured there. In bfloat16
+# oneDNN has instructions of its own; float64 is for checks.
+AUTO_DEVICES = ("cpu",)
+AUTO_DTYPES = (torch.float32,)
 
 
 class Choice(NamedTuple):
-    """An algorithm, and a sentence why."""
+    """An algorithm, a sentence why, and the module of this folder whose launchers run it."""
 
     algorithm: str
     reason: str
+    launcher: str = "reference"
 
 
 def choose(
@@ -50,7 +54,8 @@ def choose(
     Args:
         kernel: one of ``KERNELS``.
         algorithm: what the caller asked for; ``"auto"`` asks the cost model.
-        backend: resolved; ``"reference"`` is always PyTorch's own operator where ``algorithm`` is ``"auto"``.
+        backend: resolved; ``"reference"`` is PyTorch's own operator, ``"triton"`` the Triton kernels, where
+            ``algorithm`` is ``"auto"``.
 
     Raises:
         ValueError: the algorithm asked for does not serve these operands; says why.
@@ -63,29 +68,48 @@ def choose(
 def _choose(
     kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, algorithm: str, backend: str
 ) -> Choice:
+    asked = f"algorithm={algorithm!r} was asked for"
     if algorithm == "direct":
-        return Choice("direct", "algorithm='direct' was asked for")
-    refuse = {
-        "minimal": lambda: minimal_unavailable(kernel, geometry, dtype, device_type, backend),
-        "product": lambda: product_unavailable(kernel, geometry, shapes, dtype, device_type, backend),
-    }
-    if algorithm in refuse:
-        reason = refuse[algorithm]()
+        return Choice("direct", asked)
+    if algorithm == "minimal":
+        reason = minimal_unavailable(kernel, geometry, dtype, device_type, backend)
         if reason is not None:
-            raise ValueError(f"algorithm={algorithm!r} cannot run: {reason}")
-        return Choice(algorithm, f"algorithm={algorithm!r} was asked for")
+            raise ValueError(f"algorithm='minimal' cannot run: {reason}")
+        return Choice("minimal", asked, "native")
+    if algorithm == "product":
+        if product.serves(geometry, shapes) and dtype.is_floating_point:
+            return Choice("product", asked, "product")
+        reason = few_channels.unavailable(_OPERATORS[kernel], geometry, shapes, dtype, device_type, backend)
+        if reason is not None:
+            raise ValueError(f"algorithm='product' cannot run: {reason}")
+        return Choice("product", asked, "few_channels")
+    return _automatic(kernel, geometry, shapes, dtype, device_type, backend)
+
+
+def _automatic(
+    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, backend: str
+) -> Choice:
     if backend == "reference":
         return Choice("direct", "backend 'reference' is PyTorch's own operator")
-    if shapes.batch == 0 or 0 in (shapes.small_channels, shapes.large_channels):
+    if shapes.batch == 0 or shapes.small_channels == 0 or shapes.large_channels == 0:
         return Choice("direct", "there is nothing to multiply")
-    reason = refuse["product"]()
-    if reason is None:
-        return Choice("product", "an edge layer: one image is a pixel, or has few channels")
-    reason = refuse["minimal"]()
+    if backend == "triton":
+        reason = triton_unavailable(geometry, dtype)
+        if reason is not None:
+            return Choice("direct", reason)
+        return Choice("direct", "backend 'triton' was asked for: its kernels are implicit matrix products", "triton")
+    if product.serves(geometry, shapes) and dtype.is_floating_point:
+        return Choice("product", "an edge layer: one image is a pixel, the other the kernel's size", "product")
+    measured = device_type in AUTO_DEVICES and dtype in AUTO_DTYPES
+    if measured and shapes.large_channels <= FEW_CHANNELS and geometry.engine_serves():
+        operator = _OPERATORS[kernel]
+        if few_channels.unavailable(operator, geometry, shapes, dtype, device_type, backend) is None:
+            return Choice("product", "an image layer: one image has few channels", "few_channels")
+    reason = minimal_unavailable(kernel, geometry, dtype, device_type, backend)
     if reason is not None:
         return Choice("direct", reason)
-    if device_type not in ENGINE_AUTO_DEVICES or dtype not in ENGINE_AUTO_DTYPES:
-        return Choice("direct", f"PyTorch's operator is the faster one in {_name(dtype)} on {device_type}")
+    if not measured:
+        return Choice("direct", f"PyTorch's operator is taken to be the faster one in {_name(dtype)} on {device_type}")
     return _cheaper(kernel, geometry, shapes)
 
 
@@ -96,14 +120,13 @@ def _cheaper(kernel: str, geometry: Geometry, shapes: Shapes) -> Choice:
     direct, minimal = direct_cost(geometry, shapes), minimal_cost(geometry, shapes)
     ratio = direct / minimal
     if torch.compiler.is_compiling():  # dynamic sizes cannot be written out, and nobody reads the reason
-        return Choice("direct" if ratio <= 1 else "minimal", "")
+        return Choice("direct", "") if ratio <= 1 else Choice("minimal", "", "native")
     if ratio <= 1:
         return Choice(
             "direct", f"minimal filtering would cost {1 / ratio:.2f} times PyTorch's operator on {shapes} ({kernel})"
         )
-    return Choice(
-        "minimal", f"minimal filtering costs {1 / ratio:.2f} times what PyTorch's operator does on {shapes} ({kernel})"
-    )
+    reason = f"minimal filtering costs {1 / ratio:.2f} times what PyTorch's operator does on {shapes} ({kernel})"
+    return Choice("minimal", reason, "native")
 
 
 # ---- the costs -------------------------------------------------------------------------------------------------------
@@ -166,13 +189,11 @@ def minimal_unavailable(
     return None
 
 
-def product_unavailable(
-    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, backend: str
-) -> str | None:
-    """None where one matrix product does it, else why not."""
-    if product.serves(geometry, shapes):
-        return None if dtype.is_floating_point else f"a matrix product needs a floating dtype; this is {_name(dtype)}"
-    return few_channels.unavailable(_OPERATORS[kernel], geometry, shapes, dtype, device_type, backend)
+def triton_unavailable(geometry: Geometry, dtype: torch.dtype) -> str | None:
+    """None where the Triton kernels serve these operands, else why not."""
+    if any(height != width for height, width in geometry):
+        return f"the Triton kernels are built for the same geometry along both axes; this is {geometry}"
+    return None if dtype.is_floating_point else f"the Triton kernels are built for floats; this is {_name(dtype)}"
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -52,7 +52,8 @@ def check_operands(
         check_tensor("bias", bias)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, got {algorithm!r}")
-    chosen = backends.choose(backend, x.device)
+    norm_backend = backends.choose(backend, x.device)
+    chosen = "reference" if backend == "auto" and norm_backend == "triton" else norm_backend
     _check_shapes(transposed, x, weight, bias)
     image, weight, bias = _same_dtype(x, weight, bias)
     geometry = Geometry((weight.shape[2], weight.shape[3]), pair("stride", stride, 1), pair("padding", padding, 0))
@@ -64,7 +65,7 @@ def check_operands(
     result = geometry.large_size(size, extra) if transposed else geometry.small_size(size)
     if min(result) < 1:
         raise ValueError(f"x must be large enough for an output; {geometry} gives {result} from {list(x.shape)}")
-    return Operands(image, weight, bias, extra, Request(geometry, algorithm, chosen))
+    return Operands(image, weight, bias, extra, Request(geometry, algorithm, chosen, norm_backend))
 
 
 def _check_shapes(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:

@@ -19,7 +19,7 @@ def plainly_direct(operands: Operands, transposed: bool) -> bool:
     if not (transforming() or needs_gradient(image, weight, bias)):
         kernels = KERNELS[:1] if transposed else KERNELS[1:2]
     return all(
-        request.pass_choice(kernel, transposed, image, weight, output_padding).algorithm == "direct"
+        request.pass_choice(kernel, transposed, image, weight, output_padding).launcher == "reference"
         for kernel in kernels
     )
 
@@ -34,9 +34,10 @@ def convolve(operands: Operands, transposed: bool, epilogue: Epilogue = PLAIN) -
 
 def plain_convolution(operands: Operands, transposed: bool) -> Tensor:
     """Without an epilogue: PyTorch's operator itself where nothing else was chosen."""
-    image, weight, bias, output_padding, (geometry, _, _) = operands
+    image, weight, bias, output_padding, request = operands
     if not plainly_direct(operands, transposed):
         return convolve(operands, transposed)[0]
+    geometry = request.geometry
     if transposed:
         return F.conv_transpose2d(image, weight, bias, geometry.stride, geometry.padding, output_padding)
     return F.conv2d(image, weight, bias, geometry.stride, geometry.padding)

@@ -9,21 +9,14 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair
-from deepgen_fast.ops.rows import accumulation_dtype
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
-
-
-def channel_operand(value: Tensor | None, like: Tensor) -> Tensor | None:
-    """Scale or shift as the kernels take it: dense, in the dtype in which they add up."""
-    return None if value is None else value.to(accumulation_dtype(like.dtype)).contiguous()
 
 
 def conv_transpose2d(
     input: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, stride: int, padding: int,
     output_padding_h: int, output_padding_w: int, activation: int, negative_slope: float, statistics: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    scale, shift = channel_operand(scale, input), channel_operand(shift, input)
     return torch.ops.deepgen_fast.conv_transpose2d.default(
         input, weight, scale, shift, stride, padding, output_padding_h, output_padding_w, activation, negative_slope,
         statistics,
@@ -34,7 +27,6 @@ def conv2d(
     input: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, stride: int, padding: int,
     activation: int, negative_slope: float, statistics: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    scale, shift = channel_operand(scale, input), channel_operand(shift, input)
     return torch.ops.deepgen_fast.conv2d.default(
         input, weight, scale, shift, stride, padding, activation, negative_slope, statistics
     )

@@ -29,7 +29,7 @@ def conv_norm_act(
     operands: Operands, transposed: bool, norm: Norm, training: bool, activation: int, negative_slope: float
 ) -> Tensor:
     """Training: statistics from the epilogue, then one pass. Evaluation: all in the epilogue, but for gradients."""
-    backend = operands.request.backend
+    backend = operands.request.norm_backend
     if training:
         if plainly_direct(operands, transposed):
             output, statistics = plain_convolution(operands, transposed), None
@@ -52,7 +52,7 @@ def _takes_scale(operands: Operands, transposed: bool) -> bool:
     """Whether the kernel that was chosen scales and shifts while it writes, at no cost."""
     image, weight, _, output_padding, request = operands
     choice = request.forward_choice(transposed, image, weight, output_padding)
-    return passes.fuses_epilogue(choice, request.geometry)
+    return passes.fuses_epilogue(choice)
 
 
 def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool) -> None:

@@ -16,7 +16,9 @@ from deepgen_fast.ops.batch_norm_act import launch as batch_norm
 from deepgen_fast.ops.convolution import few_channels, native, product, reference
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT, Choice, choose
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair, Shapes
+from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.memory_format import in_format, result_channels_last
+from deepgen_fast.ops.rows import accumulation_dtype
 
 
 class Epilogue(NamedTuple):
@@ -29,13 +31,20 @@ class Epilogue(NamedTuple):
 
 PLAIN = Epilogue()
 
+_MODULES = {"reference": reference, "native": native, "product": product, "few_channels": few_channels}
+
 
 class Request(NamedTuple):
-    """What does not depend on the operands: the geometry, and what the caller asked for."""
+    """What does not depend on the operands: the geometry, and what the caller asked for.
+
+    ``norm_backend`` is that of statistics and batch norm. It differs where "auto" means Triton: PyTorch's own
+    convolutions stay, until those of Triton were measured on a GPU.
+    """
 
     geometry: Geometry
     algorithm: str
     backend: str
+    norm_backend: str
 
     def choice(self, kernel: str, small: Tensor, large: Tensor) -> Choice:
         return self._choose(kernel, _size(small), _size(large), small, small.shape[1], large.shape[1])
@@ -66,37 +75,41 @@ def _size(image: Tensor) -> Pair:
     return image.shape[2], image.shape[3]
 
 
-def _launcher(choice: Choice, geometry: Geometry) -> ModuleType:
-    if choice.algorithm == "direct":
-        return reference
-    if choice.algorithm == "minimal":
-        return native
-    return product if geometry.padding == (0, 0) else few_channels  # the engine's geometries are all padded
+_TAKE_ONE_NUMBER = ("native", "few_channels", "triton")  # for both axes; and scale and shift as they add up
+_TAKE_STATISTICS = ("native", "triton")  # while they write
 
 
-def fuses_epilogue(choice: Choice, geometry: Geometry) -> bool:
+def _module(choice: Choice) -> ModuleType:
+    return launchers("convolution", "triton") if choice.launcher == "triton" else _MODULES[choice.launcher]
+
+
+def fuses_epilogue(choice: Choice) -> bool:
     """Whether scale, shift and activation are applied while the output is written."""
-    return _launcher(choice, geometry) in (native, few_channels)
+    return choice.launcher in _TAKE_ONE_NUMBER
 
 
-def _stride_and_padding(request: Request, module: ModuleType) -> tuple:
-    """The native operators take one number for both axes."""
+def _geometry(request: Request, choice: Choice) -> tuple:
+    """Kernel, stride and padding as the launcher takes them."""
     geometry = request.geometry
-    if module is native or module is few_channels:
-        return geometry.stride[0], geometry.padding[0]
-    return geometry.stride, geometry.padding
+    return tuple(size[0] for size in geometry) if choice.launcher in _TAKE_ONE_NUMBER else tuple(geometry)
 
 
-def _own_epilogue(epilogue: Epilogue, module: ModuleType) -> Epilogue:
-    """Only the engine takes statistics while it writes."""
-    return epilogue if module is native else epilogue._replace(statistics=False)
+def _channel_operand(value: Tensor | None, like: Tensor, choice: Choice) -> Tensor | None:
+    if value is None or choice.launcher not in _TAKE_ONE_NUMBER:
+        return value
+    return value.to(accumulation_dtype(like.dtype)).contiguous()
+
+
+def _epilogue(epilogue: Epilogue, choice: Choice) -> Epilogue:
+    return epilogue if choice.launcher in _TAKE_STATISTICS else epilogue._replace(statistics=False)
 
 
 def _finished(
-    output: Tensor, statistics: Tensor, last: bool, epilogue: Epilogue, request: Request, module: ModuleType
+    output: Tensor, statistics: Tensor, last: bool, epilogue: Epilogue, request: Request, choice: Choice
 ) -> tuple[Tensor, Tensor]:
-    if epilogue.statistics and module is not native:
-        statistics = batch_norm.launcher("channel_statistics", output, request.backend).channel_statistics(output)
+    if epilogue.statistics and choice.launcher not in _TAKE_STATISTICS:
+        launch = batch_norm.launcher("channel_statistics", output, request.norm_backend)
+        statistics = launch.channel_statistics(output)
     return in_format(output, last), statistics
 
 
@@ -106,17 +119,12 @@ def conv_transpose2d(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """small ``[N, A, h, w]``, weight ``[A, B, k, k]`` -> large ``[N, B, H, W]``, and its statistics."""
     choice = request.forward_choice(True, small, weight, output_padding)
-    module = _launcher(choice, request.geometry)
-    large, statistics = module.conv_transpose2d(
-        small,
-        weight,
-        scale,
-        shift,
-        *_stride_and_padding(request, module),
-        *output_padding,
-        *_own_epilogue(epilogue, module),
+    scale, shift = _channel_operand(scale, small, choice), _channel_operand(shift, small, choice)
+    _, stride, padding = _geometry(request, choice)
+    large, statistics = _module(choice).conv_transpose2d(
+        small, weight, scale, shift, stride, padding, *output_padding, *_epilogue(epilogue, choice)
     )
-    return _finished(large, statistics, result_channels_last(small, weight), epilogue, request, module)
+    return _finished(large, statistics, result_channels_last(small, weight), epilogue, request, choice)
 
 
 def conv2d(
@@ -124,20 +132,18 @@ def conv2d(
 ) -> tuple[Tensor, Tensor]:
     """large ``[N, B, H, W]``, weight ``[A, B, k, k]`` -> small ``[N, A, h, w]``, and its statistics."""
     choice = request.forward_choice(False, large, weight, (0, 0))
-    module = _launcher(choice, request.geometry)
-    small, statistics = module.conv2d(
-        large, weight, scale, shift, *_stride_and_padding(request, module), *_own_epilogue(epilogue, module)
+    scale, shift = _channel_operand(scale, large, choice), _channel_operand(shift, large, choice)
+    _, stride, padding = _geometry(request, choice)
+    small, statistics = _module(choice).conv2d(
+        large, weight, scale, shift, stride, padding, *_epilogue(epilogue, choice)
     )
-    return _finished(small, statistics, result_channels_last(large, weight), epilogue, request, module)
+    return _finished(small, statistics, result_channels_last(large, weight), epilogue, request, choice)
 
 
 def weight_gradient(small: Tensor, large: Tensor, request: Request) -> Tensor:
     """small ``[N, A, h, w]`` and large ``[N, B, H, W]`` -> ``[A, B, k, k]``."""
     choice = request.choice(WEIGHT_GRADIENT, small, large)
-    kernel = request.geometry.kernel
-    module = _launcher(choice, request.geometry)
-    native_kernel = kernel[0] if module is native or module is few_channels else kernel
-    return module.conv2d_weight_gradient(small, large, native_kernel, *_stride_and_padding(request, module))
+    return _module(choice).conv2d_weight_gradient(small, large, *_geometry(request, choice))
 
 
 def direct_backward(
@@ -150,7 +156,7 @@ def direct_backward(
     not: what is asked for must not change what the others come out as.
     """
     for kernel in (CONV2D if transposed else CONV_TRANSPOSE2D, WEIGHT_GRADIENT):
-        if request.pass_choice(kernel, transposed, image, weight, output_padding).algorithm != "direct":
+        if request.pass_choice(kernel, transposed, image, weight, output_padding).launcher != "reference":
             return None
     geometry = request.geometry
     bias_sizes = [weight.shape[1 if transposed else 0]]
