@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from deepgen_fast.nn.accelerate import layers
-
 from deepgen_fast.ops.activation import ACTIVATIONS
 from deepgen_fast.ops.conv_bn_act import conv_bn_act
 from deepgen_fast.ops.conv_transpose_bn_act import conv_transpose_bn_act

@@ -48,6 +48,8 @@ def gradient_from_output(grad: Tensor, output: Tensor, activation: int, negative
 
 def gradient_from_argument(grad: Tensor, argument: Tensor, activation: int, negative_slope: float) -> Tensor:
     """Gradient before the activation, from what the activation was applied to; differentiable in both."""
-    if activation in (RELU, LEAKY_RELU):
-        return gradient_from_output(grad, argument, activation, negative_slope)
-    return gradient_from_output(grad, activate(argument, activation, negative_slope), activation, negative_slope)
+    if activation == LEAKY_RELU:  # of any slope
+        return torch.ops.aten.leaky_relu_backward(grad, argument, negative_slope, False)
+    if activation != RELU:
+        argument = activate(argument, activation, negative_slope)
+    return gradient_from_output(grad, argument, activation, negative_slope)
