@@ -13,9 +13,10 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from deepgen_fast import backends, ops
-from deepgen_fast.nn.accelerate import layers, recording
+from deepgen_fast.nn import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
 from deepgen_fast.nn.accelerate.interface import accelerate, closed, why_left
+from deepgen_fast.nn.blocks import Block
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT
 from deepgen_fast.ops.convolution.arguments import check_operands
 
@@ -54,7 +55,7 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         head = ("name", "layer", "runs", "backend", "forward", "d input", "d weight", "why")
-        table = [head, *self.rows]
+        table: list[tuple[str, ...]] = [head, *self.rows]
         widths = [max(len(line[column]) for line in table) for column in range(len(head) - 1)]
         lines = [
             "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=False)) + "  " + line[-1]
@@ -193,20 +194,21 @@ def _run_row(names: dict[nn.Module, list[str]], run: Any, operands: tuple, geome
 
 def _left_reason(module: Any, parent: Any, heard: _Heard, ran: bool) -> str | None:
     """Why PyTorch's layer runs; "" where this library's does (no example was given), None for what is no business."""
+    unseen = "not called with this example" if ran else ""
+    if isinstance(module, Block):
+        return module.why_plain()
+    if isinstance(parent, Block) and parent.why_plain() is None:
+        return unseen
     if isinstance(module, (_ConvNd, nn.Sequential)):
         if not isinstance(module, Accelerated):
             inside = parent is not None and closed(parent)
             return inside or why_left(module) or "not accelerated: added, or restored, since"
-        if isinstance(module, nn.Sequential):
-            return None
-        if module in heard.reasons:
-            return heard.reasons[module]
-        return "not called with this example" if ran else ""
+        return None if isinstance(module, nn.Sequential) else heard.reasons.get(module, unseen)
     if not isinstance(module, _NormBase) and layers.role(module) not in layers.ACTIVATIONS:
         return None
     changed = layers.changed(module)
     if changed is not None:
-        return changed
+        return f"has {changed}"
     if isinstance(module, _NormBase) and layers.role(module) is not layers.BATCH_NORM:
         return f"{type(module).__name__} is not a layer that this library computes"
     if not isinstance(parent, nn.Sequential):
@@ -236,15 +238,16 @@ def _convolution_row(name: str, layer: str, operator: str, operands: tuple, opti
     image, weight, _, output_padding, request = check_operands(transposed, x, weight, bias, *given.values())
     forward = CONV_TRANSPOSE2D if transposed else CONV2D
     input_gradient = CONV2D if transposed else CONV_TRANSPOSE2D
-    choices = [
+    first, second, third = (
         request.pass_choice(kernel, transposed, image, weight, output_padding)
         for kernel in (forward, input_gradient, WEIGHT_GRADIENT)
-    ]
-    reasons = [choices[0].reason]
-    for what, choice in zip(("input gradient", "weight gradient"), choices[1:], strict=True):
-        if choice.algorithm != choices[0].algorithm:
+    )
+    reasons = [first.reason]
+    for what, choice in (("input gradient", second), ("weight gradient", third)):
+        if choice.algorithm != first.algorithm:
             reasons.append(f"{what}: {choice.reason}")
-    return Row(name, layer, operator, request.backend, *(choice.algorithm for choice in choices), "; ".join(reasons))
+    algorithms = (first.algorithm, second.algorithm, third.algorithm)
+    return Row(name, layer, operator, request.backend, *algorithms, "; ".join(reasons))
 
 
 def _explain_operator(name: str, example: tuple, options: dict[str, Any]) -> Explanation:

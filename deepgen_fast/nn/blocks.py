@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from deepgen_fast.nn.accelerate import layers
+from deepgen_fast.nn import layers
+from deepgen_fast.nn.runs import Run, compute, run_at
 from deepgen_fast.ops.activation import ACTIVATIONS
-from deepgen_fast.ops.conv_bn_act import conv_bn_act
-from deepgen_fast.ops.conv_transpose_bn_act import conv_transpose_bn_act
 
 
 def _activation(name: str | None, negative_slope: float) -> list[nn.Module]:
@@ -25,7 +24,7 @@ def _activation(name: str | None, negative_slope: float) -> list[nn.Module]:
     return [nn.ReLU(inplace=True) if name == "relu" else nn.Tanh() if name == "tanh" else nn.Sigmoid()]
 
 
-class _Block(nn.Sequential):
+class Block(nn.Sequential):
     """Convolution, batch norm, activation; the last two may be missing."""
 
     _role: str  # of the first layer
@@ -42,7 +41,7 @@ class _Block(nn.Sequential):
         """One fused operator; the layers one by one where :meth:`why_plain` has a reason."""
         if self.why_plain() is not None or layers.why_not_here(self[0], input) is not None:
             return super().forward(input)
-        return self._fused(input)
+        return compute(cast(Run, run_at(list(self), 0)), input, self.algorithm, self.backend)
 
     def why_plain(self) -> str | None:
         """Why the layers are called one by one, so that nothing is skipped; None where the fused operator runs."""
@@ -53,57 +52,16 @@ class _Block(nn.Sequential):
         inner: list[Any] = list(self)
         for layer in inner:
             if (reason := layers.changed(layer)) is not None:
-                return f"{type(layer).__name__}: {reason}"
+                return f"{type(layer).__name__} has {reason}"
         if not inner or layers.role(inner[0]) != self._role:
             return "the first layer was replaced"
-        rest = inner[1:]
-        if rest and layers.role(rest[0]) == layers.BATCH_NORM and rest[0].num_features == inner[0].out_channels:
-            rest = rest[1:]
-        if rest and layers.role(rest[0]) in layers.ACTIVATIONS:
-            rest = rest[1:]
-        return f"{type(rest[0]).__name__} was put into the block" if rest else layers.why_not(inner[0])
-
-    def _fused(self, input: Tensor) -> Tensor:
-        inner: list[Any] = list(self)
-        convolution, last = inner[0], inner[-1]
-        norm = inner[1] if len(inner) > 1 and layers.role(inner[1]) == layers.BATCH_NORM else None
-        options: dict[str, Any] = {
-            "stride": convolution.stride,
-            "padding": layers.padding_of(convolution),
-            "activation": layers.role(last) if layers.role(last) in layers.ACTIVATIONS else None,
-            "negative_slope": getattr(last, "negative_slope", 0.0),
-            "algorithm": self.algorithm,
-            "backend": self.backend,
-        }
-        if norm is None:
-            return self._operator(convolution, input, normalize=False, training=False, **options)
-        batch = norm.training or (norm.running_mean is None and norm.running_var is None)
-        tracked = not norm.training or norm.track_running_stats
-        counted = norm.training and norm.track_running_stats and norm.num_batches_tracked is not None
-        momentum = norm.momentum
-        if momentum is None:  # the average of all batches
-            momentum = 1.0 / (float(norm.num_batches_tracked) + 1.0) if counted else 0.0
-        output = self._operator(
-            convolution,
-            input,
-            running_mean=norm.running_mean if tracked else None,
-            running_var=norm.running_var if tracked else None,
-            bn_weight=norm.weight,
-            bn_bias=norm.bias,
-            training=batch,
-            momentum=momentum,
-            eps=norm.eps,
-            **options,
-        )
-        if counted:
-            norm.num_batches_tracked.add_(1)
-        return output
-
-    def _operator(self, convolution: Any, input: Tensor, **options: Any) -> Tensor:
-        raise NotImplementedError
+        run = run_at(inner, 0)
+        if run is None:
+            return layers.why_not(inner[0])
+        return f"{type(inner[run.length]).__name__} was put into the block" if run.length < len(inner) else None
 
 
-class GeneratorBlock(_Block):
+class GeneratorBlock(Block):
     """Transposed convolution, batch norm and activation: a layer of a DCGAN's generator, which doubles an image.
 
     Is ``nn.Sequential(nn.ConvTranspose2d(...), nn.BatchNorm2d(...), nn.ReLU())``, with their parameters,
@@ -168,12 +126,8 @@ class GeneratorBlock(_Block):
         inner.extend(_activation(activation, negative_slope))
         super().__init__(*inner, algorithm=algorithm, backend=backend)
 
-    def _operator(self, convolution: Any, input: Tensor, **options: Any) -> Tensor:
-        options["output_padding"] = convolution.output_padding
-        return conv_transpose_bn_act(input, convolution.weight, convolution.bias, **options)
 
-
-class DiscriminatorBlock(_Block):
+class DiscriminatorBlock(Block):
     """Convolution, batch norm and leaky ReLU: a layer of a DCGAN's discriminator, which halves an image.
 
     Is ``nn.Sequential(nn.Conv2d(...), nn.BatchNorm2d(...), nn.LeakyReLU(0.2))``, with their parameters, ``state_dict``
@@ -215,6 +169,3 @@ class DiscriminatorBlock(_Block):
             inner.append(nn.BatchNorm2d(out_channels, eps, momentum, affine, track_running_stats, **place))
         inner.extend(_activation(activation, negative_slope))
         super().__init__(*inner, algorithm=algorithm, backend=backend)
-
-    def _operator(self, convolution: Any, input: Tensor, **options: Any) -> Tensor:
-        return conv_bn_act(input, convolution.weight, convolution.bias, **options)

@@ -186,12 +186,12 @@ def test_memory_formats_as_the_plain_model_returns_them() -> None:
 
 
 def test_images_stay_channels_last_within_a_run_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deepgen_fast.nn.accelerate import runs
+    from deepgen_fast.nn.accelerate import modules
     from deepgen_fast.ops.memory_format import channels_last
 
     seen = []
-    compute = runs.compute
-    monkeypatch.setattr(runs, "compute", lambda run, x: (seen.append(channels_last(x)), compute(run, x))[1])
+    compute = modules.compute
+    monkeypatch.setattr(modules, "compute", lambda run, x: (seen.append(channels_last(x)), compute(run, x))[1])
     model, _, z = build("generator")
     image = accelerate(model)(z)
     assert seen == [True] * 4

@@ -10,7 +10,7 @@ from accelerate_models import MODELS, assert_same, block, build
 from torch import nn
 
 from deepgen_fast import explain, ops
-from deepgen_fast.nn.accelerate import accelerate
+from deepgen_fast.nn import GeneratorBlock, accelerate
 from deepgen_fast.nn.accelerate.classes import Accelerated
 
 
@@ -85,7 +85,7 @@ def test_reasons_that_only_a_call_shows() -> None:
     model[0][1].register_forward_hook(lambda *_: None)
     x = torch.randn(2, 3, 8, 8)
     said = explain(model, x)
-    assert said.row("0.1").reason == "forward hooks"
+    assert said.row("0.1").reason == "has forward hooks"
     assert said.row("0.2").reason == "does not follow a convolution that this library computes"
     assert said.row("2").reason == "InstanceNorm2d is not a layer that this library computes"
     with torch.utils.flop_counter.FlopCounterMode(display=False):
@@ -98,6 +98,22 @@ def test_reasons_that_only_a_call_shows() -> None:
     assert "called by ResidualBlock" in said.row("layers.0.bn1").reason
     resnet.unused = accelerate(nn.Conv2d(3, 4, 3))
     assert explain(resnet, x).row("unused").reason == "not called with this example"
+
+
+def test_blocks_of_this_library() -> None:
+    model = nn.Sequential(GeneratorBlock(4, 6), GeneratorBlock(6, 3, norm=False, activation="tanh"))
+    x = torch.randn(2, 4, 4, 4)
+    plain = copy.deepcopy(model)
+    accelerate(model)
+    assert not any(isinstance(module, Accelerated) for block in model for module in block.modules())
+    assert_same(model(x), plain(x))
+    assert [(row.name, row.runs) for row in explain(model, x).rows] == [
+        ("0.0, 0.1, 0.2", "conv_transpose_bn_act"),
+        ("1.0, 1.1", "conv_transpose_bn_act"),
+    ]
+    model[0][2].register_forward_hook(lambda *_: None)
+    said = explain(model, x)
+    assert said.row("0").runs == "PyTorch" and said.row("0").reason == "ReLU has forward hooks"
 
 
 def test_quantised_and_scripted_parts_are_named() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import copyreg
-import functools
 from typing import Any, ClassVar
 
 from torch import nn
@@ -64,16 +63,21 @@ def deepcopy_by_attributes(self: Any, memo: dict[int, Any]) -> Any:
     return replica
 
 
-@functools.cache
+_made: dict[tuple[type, type], type] = {}
+
+
 def standing_in(plain: type, behaviour: type[Accelerated]) -> type:
     """The class that stands in for ``plain``: ``behaviour`` in front of it, under its name.
 
     The module it says it comes from is the plain class's as well, for tools that take layers of ``torch.nn`` as the
     units of a model (torch.fx's tracers).
     """
-    names = ("__module__", "__qualname__", "__doc__")
-    namespace = {name: getattr(plain, name) for name in names} | {"_plain_class": plain}
-    return type(plain)(plain.__name__, (behaviour, plain), namespace)
+    found = _made.get((plain, behaviour))
+    if found is None:
+        names = ("__module__", "__qualname__", "__doc__")
+        namespace = {name: getattr(plain, name) for name in names} | {"_plain_class": plain}
+        found = _made.setdefault((plain, behaviour), type(plain)(plain.__name__, (behaviour, plain), namespace))
+    return found
 
 
 def plain_class(cls: type) -> type:

@@ -9,9 +9,10 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
-from deepgen_fast.nn.accelerate import layers
+from deepgen_fast.nn import layers
 from deepgen_fast.nn.accelerate.classes import Accelerated, accelerated_class, restore_class
 from deepgen_fast.nn.accelerate.modules import BEHAVIOURS
+from deepgen_fast.nn.blocks import Block
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -84,6 +85,8 @@ def closed(module: nn.Module) -> str | None:
     """Why this module and all in it are left as they are, None where they are looked at."""
     if isinstance(module, torch.jit.ScriptModule):
         return "a TorchScript module"
+    if isinstance(module, Block):
+        return "a block of this library, which runs its fused operator by itself"
     return "quantised, or on the way to it" if type(module).__module__.startswith("torch.ao.") else None
 
 

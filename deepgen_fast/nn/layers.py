@@ -58,8 +58,8 @@ def changed(layer: nn.Module) -> str | None:
         return "backward hooks"
     attributes = layer.__dict__
     if "forward" in attributes or "_conv_forward" in attributes or type(layer).__call__ is not _CALL:
-        return "a forward set on the instance or a call of its own"
-    return "compiled by itself" if layer._compiled_call_impl is not None else None
+        return "a forward set on the instance, or a call of its own"
+    return "been compiled by itself" if layer._compiled_call_impl is not None else None
 
 
 def is_plain(tensor: object) -> bool:

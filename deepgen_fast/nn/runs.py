@@ -1,4 +1,4 @@
-"""Runs of convolution, batch norm and activation in a Sequential, found at each call and computed by one operator each.
+"""Runs of convolution, batch norm and activation: found among layers at each call, computed by one operator.
 
 Found at each call, because until then anybody may add a hook, replace a layer, or freeze one.
 """
@@ -11,10 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from deepgen_fast import ops
-from deepgen_fast.nn.accelerate import layers, recording
-from deepgen_fast.nn.accelerate.classes import Accelerated
-from deepgen_fast.ops.autograd import transforming
-from deepgen_fast.ops.memory_format import channels_last, in_format, result_channels_last
+from deepgen_fast.nn import layers, recording
 
 
 class Run(NamedTuple):
@@ -32,8 +29,7 @@ class Run(NamedTuple):
 def run_at(sequence: Sequence[nn.Module], start: int) -> Run | None:
     """The run that starts at this layer, None when none does."""
     convolution: Any = sequence[start]
-    # A convolution that is not accelerated was left out, or restored by itself.
-    if not isinstance(convolution, Accelerated) or layers.role(convolution) not in layers.CONVOLUTIONS:
+    if layers.role(convolution) not in layers.CONVOLUTIONS:
         return None
     if layers.changed(convolution) or layers.why_not(convolution):
         return None
@@ -55,53 +51,29 @@ def _joins(norm: Any, convolution: Any) -> bool:
     )
 
 
-def run_layers(sequence: Sequence[nn.Module], value: Any) -> Any:
-    """What calling the layers one after the other gives.
-
-    Between runs that follow one another the images stay channels-last, whatever the plain layers would make of them;
-    any other layer, and the caller, get the format that the plain layers would give.
-    """
-    start, ours = 0, False  # ours: the value is channels-last only between our runs
-    run = run_at(sequence, 0) if sequence else None
-    while start < len(sequence):
-        if run is None or layers.why_not_here(run.convolution, value) is not None:
-            value, ours = in_format(value, False) if ours else value, False
-            value = sequence[start](value)
-            start += 1
-            run = run_at(sequence, start) if start < len(sequence) else None
-            continue
-        start += run.length
-        following = run_at(sequence, start) if start < len(sequence) else None
-        # The format of the plain layers' result.
-        last = channels_last(run.convolution.weight) if ours else result_channels_last(value, run.convolution.weight)
-        if following is not None and not transforming():  # vmap knows no memory formats
-            value = in_format(value, True)
-        value = compute(run, value)
-        if ours and not last and following is None:
-            value = in_format(value, False)
-        ours = not last and following is not None
-        run = following
-    return value
-
-
-def compute(run: Run, input: Tensor) -> Tensor:
+def compute(run: Run, input: Tensor, algorithm: str = "auto", backend: str = "auto") -> Tensor:
     """The run's layers on ``input``, by one fused operator; channels-last where the input is."""
     convolution, norm, activation = run
-    geometry: dict[str, Any] = {"stride": convolution.stride, "padding": layers.padding_of(convolution)}
+    options: dict[str, Any] = {
+        "stride": convolution.stride,
+        "padding": layers.padding_of(convolution),
+        "algorithm": algorithm,
+        "backend": backend,
+    }
     transposed = layers.role(convolution) is layers.TRANSPOSED_CONVOLUTION
     if transposed:
-        geometry["output_padding"] = convolution.output_padding
+        options["output_padding"] = convolution.output_padding
     weight, bias = convolution.weight, convolution.bias
     if recording.active():
-        recording.note(run, (transposed, input, weight, bias), geometry)
+        recording.note(run, (transposed, input, weight, bias), options)
     if norm is None and activation is None:
-        return (ops.conv_transpose2d if transposed else ops.conv2d)(input, weight, bias, **geometry)
+        return (ops.conv_transpose2d if transposed else ops.conv2d)(input, weight, bias, **options)
     fused = ops.conv_transpose_bn_act if transposed else ops.conv_bn_act
     name = "none" if activation is None else layers.role(activation)
     slope = getattr(activation, "negative_slope", 0.0)
     if norm is None:
         return fused(
-            input, weight, bias, training=False, normalize=False, activation=name, negative_slope=slope, **geometry
+            input, weight, bias, training=False, normalize=False, activation=name, negative_slope=slope, **options
         )
     counted = norm.training and norm.track_running_stats and norm.num_batches_tracked is not None
     output = fused(
@@ -117,7 +89,7 @@ def compute(run: Run, input: Tensor) -> Tensor:
         eps=norm.eps,
         activation=name,
         negative_slope=slope,
-        **geometry,
+        **options,
     )
     if counted:
         norm.num_batches_tracked.add_(1)
