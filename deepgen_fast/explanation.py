@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.lazy import LazyModuleMixin
@@ -17,6 +18,7 @@ from deepgen_fast.nn import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
 from deepgen_fast.nn.accelerate.interface import accelerate, closed, why_left
 from deepgen_fast.nn.blocks import Block
+from deepgen_fast.ops.checks import check_tensor
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT
 from deepgen_fast.ops.convolution.arguments import check_operands
 
@@ -81,7 +83,7 @@ def explain(model_or_op: nn.Module | Callable, *example: Any, **options: Any) ->
         and the reason, among convolutions, batch norms of images, and activations that can be fused.
 
     Raises:
-        TypeError: ``model_or_op`` is neither a module nor an operator of this library.
+        TypeError: ``model_or_op`` is neither a module nor an operator of this library, or the example does not fit it.
 
     Example:
         >>> print(dgf.explain(generator, torch.randn(64, 100, 1, 1)))
@@ -216,7 +218,7 @@ def _left_reason(module: Any, parent: Any, heard: _Heard, ran: bool) -> str | No
         return f"called by {caller}, not by an nn.Sequential, so what comes before it is not known"
     if not isinstance(parent, Accelerated):
         return f"its {type(parent).__name__} is left as it is"
-    return "does not follow a convolution that this library computes" if ran else ""
+    return "not called right after a convolution that this library computes" if ran else ""
 
 
 def _describe(layer: Any) -> str:
@@ -233,9 +235,10 @@ def _describe(layer: Any) -> str:
 def _convolution_row(name: str, layer: str, operator: str, operands: tuple, options: dict[str, Any]) -> Row:
     """The three passes of a convolution, and the reason of the forward's algorithm; of others where they differ."""
     transposed, x, weight, bias = operands
-    defaults = {"stride": 2, "padding": 1, "output_padding": 0, "algorithm": "auto", "backend": "auto"}
-    given = {key: options.get(key, default) for key, default in defaults.items()}
-    image, weight, _, output_padding, request = check_operands(transposed, x, weight, bias, *given.values())
+    image, weight, _, output_padding, request = check_operands(
+        transposed, x, weight, bias, options["stride"], options["padding"], options.get("output_padding", 0),
+        options["algorithm"], options["backend"],
+    )  # fmt: skip
     forward = CONV_TRANSPOSE2D if transposed else CONV2D
     input_gradient = CONV2D if transposed else CONV_TRANSPOSE2D
     first, second, third = (
@@ -251,18 +254,21 @@ def _convolution_row(name: str, layer: str, operator: str, operands: tuple, opti
 
 
 def _explain_operator(name: str, example: tuple, options: dict[str, Any]) -> Explanation:
-    tensors = [value for value in (*example, *options.values()) if isinstance(value, Tensor)]
-    if not tensors:
-        raise ValueError(f"example must hold the tensors to call {name} with, got none")
+    bound = inspect.signature(getattr(ops, name)).bind(*example, **options)
+    bound.apply_defaults()
+    given = bound.arguments
     if name.startswith("conv"):
-        x, weight, bias = (*example, *(options.get(key) for key in ("x", "weight", "bias")[len(example) :]))
-        row = _convolution_row(
-            "", f"weight {list(weight.shape)}", name, ("transpose" in name, x, weight, bias), options
-        )
+        x, weight, bias = given["x"], given["weight"], given["bias"]
+        for tensor_name, value in (("x", x), ("weight", weight)):
+            check_tensor(tensor_name, value)
+        operands = ("transpose" in name, x, weight, bias)
+        row = _convolution_row("", f"weight {list(weight.shape)}", name, operands, given)
         return Explanation(f"{name} on x {list(x.shape)}", (row,))
-    asked, device = options.get("backend", "auto"), tensors[0].device
+    first_name, first = next(iter(given.items()))
+    check_tensor(first_name, first)
+    asked, device = given["backend"], first.device
     chosen = backends.choose(asked, device)
-    missing = [backend for backend in backends.AUTO.get(device.type, ()) if backends.unavailable(backend)]
     reason = f"backend={asked!r} was asked for" if asked != "auto" else f"the first available on {device.type}"
-    reasons = [reason, *(f"{backend}: {backends.unavailable(backend)}" for backend in missing)]
-    return Explanation(name, (Row("", "", name, chosen, "", "", "", "; ".join(reasons)),))
+    preferred = backends.AUTO.get(device.type, ()) if asked == "auto" else ()
+    missing = [f"{backend}: {why}" for backend in preferred if (why := backends.unavailable(backend)) is not None]
+    return Explanation(name, (Row("", "", name, chosen, "", "", "", "; ".join([reason, *missing])),))

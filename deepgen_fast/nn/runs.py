@@ -51,8 +51,17 @@ def _joins(norm: Any, convolution: Any) -> bool:
     )
 
 
-def compute(run: Run, input: Tensor, algorithm: str = "auto", backend: str = "auto") -> Tensor:
-    """The run's layers on ``input``, by one fused operator; channels-last where the input is."""
+def compute(
+    run: Run,
+    input: Tensor,
+    algorithm: str = "auto",
+    backend: str = "auto",
+    output_padding: tuple[int, int] | None = None,
+) -> Tensor:
+    """The run's layers on ``input``, by one fused operator; channels-last where the input is.
+
+    ``output_padding`` is that of a transposed convolution where one call has another than the layer.
+    """
     convolution, norm, activation = run
     options: dict[str, Any] = {
         "stride": convolution.stride,
@@ -62,7 +71,7 @@ def compute(run: Run, input: Tensor, algorithm: str = "auto", backend: str = "au
     }
     transposed = layers.role(convolution) is layers.TRANSPOSED_CONVOLUTION
     if transposed:
-        options["output_padding"] = convolution.output_padding
+        options["output_padding"] = convolution.output_padding if output_padding is None else output_padding
     weight, bias = convolution.weight, convolution.bias
     if recording.active():
         recording.note(run, (transposed, input, weight, bias), options)

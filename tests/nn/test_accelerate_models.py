@@ -18,7 +18,7 @@ FUSED_CALLS = {
     "discriminator": ["conv_bn_act"] * 4,
     "conv_vae": ["conv_bn_act"] * 3 + ["conv_transpose_bn_act"] * 3 + ["conv_bn_act"],
     "resnet": ["conv_bn_act", *["conv2d", "conv2d", "conv_bn_act"] * 2],
-    "unet": ["conv_bn_act", "conv2d", "conv_bn_act", "conv2d"],
+    "unet": ["conv_bn_act", "conv2d", "conv_transpose2d", "conv_bn_act", "conv2d"],
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from accelerate_models import MODELS, assert_same, block, build
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from deepgen_fast import explain, ops
 from deepgen_fast.nn import GeneratorBlock, accelerate
@@ -86,9 +87,9 @@ def test_reasons_that_only_a_call_shows() -> None:
     x = torch.randn(2, 3, 8, 8)
     said = explain(model, x)
     assert said.row("0.1").reason == "has forward hooks"
-    assert said.row("0.2").reason == "does not follow a convolution that this library computes"
+    assert said.row("0.2").reason == "not called right after a convolution that this library computes"
     assert said.row("2").reason == "InstanceNorm2d is not a layer that this library computes"
-    with torch.utils.flop_counter.FlopCounterMode(display=False):
+    with FlopCounterMode(display=False):
         assert "watched" in explain(model, x).row("1").reason
     model[1].weight.data = model[1].weight.data.double()
     with pytest.raises(RuntimeError, match="type"):
@@ -143,5 +144,7 @@ def test_operators() -> None:
     for wrong in (torch.relu, 3, "conv2d"):
         with pytest.raises(TypeError, match="model_or_op must be"):
             explain(wrong, x)
-    with pytest.raises(ValueError, match="example must hold the tensors"):
+    with pytest.raises(TypeError, match="missing a required argument: 'x'"):
         explain(ops.conv2d)
+    with pytest.raises(TypeError, match=r"weight must be a torch\.Tensor"):
+        explain(ops.conv2d, x, 3)

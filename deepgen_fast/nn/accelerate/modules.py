@@ -32,9 +32,15 @@ class AcceleratedConv2d(Accelerated):
 
 class AcceleratedConvTranspose2d(Accelerated):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if output_size is not None or _plain_forward_has_it(self, input):
+        if _plain_forward_has_it(self, input):
             return super().forward(input, output_size)
-        return compute(Run(self), input)
+        if output_size is None:
+            return compute(Run(self), input)
+        layer: Any = self
+        height, width = layer._output_padding(
+            input, output_size, layer.stride, layer.padding, layer.kernel_size, 2, layer.dilation
+        )
+        return compute(Run(self), input, output_padding=(height, width))
 
 
 class AcceleratedSequential(Accelerated):
