@@ -107,6 +107,8 @@ def why_not_here(layer: Any, input: Any) -> str | None:
     weight, bias = layer.weight, layer.bias
     if not is_plain(input) or not is_plain(weight) or not (bias is None or is_plain(bias)):
         return "a tensor subclass"
+    if input.layout is not torch.strided or weight.layout is not torch.strided:
+        return "a tensor that is not strided"
     if input.is_meta:
         return "a meta tensor, which holds no numbers"
     if input.dim() != 4:

@@ -268,6 +268,7 @@ def test_lazy_layers_wait_for_their_first_batch() -> None:
 # ---- other people's modules ----
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_scripted_and_quantised_modules_are_left_alone() -> None:
     scripted = torch.jit.script(block().eval())
     qat = torch.ao.nn.intrinsic.ConvBnReLU2d(nn.Conv2d(4, 4, 3, 1, 1), nn.BatchNorm2d(4), nn.ReLU())
