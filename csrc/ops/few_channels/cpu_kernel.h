@@ -15,8 +15,9 @@ void transposed_rows(const FewChannelsArguments& a, int64_t image, int64_t begin
   const int64_t columns = s.padded_taps(), group = s.stride * s.b;
   // A row of taps, with zeros where the small image has no pixel, for each small row that is still needed.
   const int64_t taps_row = (reach - 1 + s.w + reach) * columns + kLanes;
-  Scratch<A> taps(reach * taps_row), staged(s.w * s.a), line((s.large_w + s.padding + 2 * s.stride) * s.b + 2 * kLanes),
+  Scratch<A> taps(reach * taps_row), line((s.large_w + s.padding + 2 * s.stride) * s.b + 2 * kLanes),
       plane(s.large_w + kLanes);
+  PixelRows<T> small(a, image);
   const V slope((A)a.negative_slope);
   const A *scale = (const A*)a.scale, *shift = (const A*)a.shift;
   // The tap groups at most `group` numbers wide that make `stride` neighbouring pixels; the last one may be narrower.
@@ -28,8 +29,7 @@ void transposed_rows(const FewChannelsArguments& a, int64_t image, int64_t begin
     int64_t first = top < s.kernel ? 0 : (top - s.kernel) / s.stride + 1;
     for (int64_t row = first > known ? first : known + 1; row <= last; ++row) {
       A* place = &taps[row % reach * taps_row + (reach - 1) * columns];
-      product(small_row_of_pixels<T>(a, image, row, staged.data), (const A*)a.taps_of_a, columns, s.w, columns / kLanes,
-              s.a, false, place, columns);
+      product(small.row(row), (const A*)a.taps_of_a, columns, s.w, columns / kLanes, s.a, false, place, columns);
       known = row;
     }
     // Pixel x takes tap kx of small pixel i where x + padding = i * stride + kx: `stride` pixels that start together.
@@ -69,6 +69,10 @@ void transposed_rows(const FewChannelsArguments& a, int64_t image, int64_t begin
   }
 }
 
+// So many rows of a product pass the epilogue while they are in the first cache, and between products, so that writing
+// the output and multiplying overlap.
+constexpr int64_t kEpilogueRows = 8;
+
 // Rows [begin, end) of the small image: its pixels' patches of the large one times the weights, channels along the
 // lanes where the output has them innermost, else pixels along the lanes.
 template <class T, int activation>
@@ -78,9 +82,9 @@ void convolution_rows(const FewChannelsArguments& a, int64_t image, int64_t begi
   const FewChannelsShape& s = a.shape;
   const int64_t rows_a_block = rows_of_block(s), pixels = rows_a_block * s.w, lanes = (pixels + 15) / 16 * 16;
   const int64_t width = s.padded_a(), columns = s.padded_taps();
-  Patches<T> patches(a, rows_a_block);
+  Patches<T> patches(a, rows_a_block, !a.small_channels_last);
   Scratch<A> matrix(a.small_channels_last ? pixels * columns + kLanes : s.taps() * lanes),
-      sums(a.small_channels_last ? pixels * width : s.a * lanes);
+      sums(kEpilogueRows * (a.small_channels_last ? width : lanes));
   const V slope((A)a.negative_slope);
   const A *scale = (const A*)a.scale, *shift = (const A*)a.shift;
   for (int64_t y = begin; y < end; y += rows_a_block) {
@@ -88,27 +92,34 @@ void convolution_rows(const FewChannelsArguments& a, int64_t image, int64_t begi
     patches.read(image, y, rows);
     if (a.small_channels_last) {
       patches.to_pixels(rows, columns, matrix.data);
-      product(Left<A>{matrix.data, columns, 1}, (const A*)a.a_of_taps, width, count, width / kLanes, s.taps(), false,
-              sums.data, width);
-      for (int64_t pixel = 0; pixel < count; ++pixel) {
-        T* to = (T*)a.output + ((image * s.h + y) * s.w + pixel) * s.a;
-        const A* from = &sums[pixel * width];
-        each_column(0, s.a, [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
-          const V value = fma(load<V>(from + at, extent), load<V>(scale + at, extent), load<V>(shift + at, extent));
-          store(activate<activation>(value, slope), to + at, extent);
-        });
+      T* output = (T*)a.output + (image * s.h + y) * s.w * s.a;
+      for (int64_t first = 0; first < count; first += kEpilogueRows) {
+        const int64_t here = first + kEpilogueRows < count ? kEpilogueRows : count - first;
+        product(Left<A>{&matrix[first * columns], columns, 1}, (const A*)a.a_of_taps, width, here, width / kLanes,
+                s.taps(), false, sums.data, width);
+        for (int64_t pixel = 0; pixel < here; ++pixel) {
+          T* to = output + (first + pixel) * s.a;
+          const A* from = &sums[pixel * width];
+          each_column(0, s.a, [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
+            const V value = fma(load<V>(from + at, extent), load<V>(scale + at, extent), load<V>(shift + at, extent));
+            store(activate<activation>(value, slope), to + at, extent);
+          });
+        }
       }
     } else {
       patches.to_taps(rows, lanes, matrix.data);
-      product(Left<A>{(const A*)a.taps_of_a, columns, 1}, matrix.data, lanes, s.a, (count + 15) / 16, s.taps(), false,
-              sums.data, lanes);
-      for (int64_t c = 0; c < s.a; ++c) {
-        T* to = (T*)a.output + ((image * s.a + c) * s.h + y) * s.w;
-        const A* from = &sums[c * lanes];
-        const V factor(scale[c]), offset(shift[c]);
-        each_column(0, count, [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
-          store(activate<activation>(fma(load<V>(from + at, extent), factor, offset), slope), to + at, extent);
-        });
+      for (int64_t first = 0; first < s.a; first += kEpilogueRows) {
+        const int64_t here = first + kEpilogueRows < s.a ? kEpilogueRows : s.a - first;
+        product(Left<A>{(const A*)a.taps_of_a + first * columns, columns, 1}, matrix.data, lanes, here,
+                (count + 15) / 16, s.taps(), false, sums.data, lanes);
+        for (int64_t c = 0; c < here; ++c) {
+          T* to = (T*)a.output + ((image * s.a + first + c) * s.h + y) * s.w;
+          const A* from = &sums[c * lanes];
+          const V factor(scale[first + c]), offset(shift[first + c]);
+          each_column(0, count, [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
+            store(activate<activation>(fma(load<V>(from + at, extent), factor, offset), slope), to + at, extent);
+          });
+        }
       }
     }
   }
@@ -122,7 +133,7 @@ void weight_gradient_rows(const FewChannelsArguments& a, int64_t begin, int64_t 
   constexpr int kBlocksAtOnce = 16;
   const FewChannelsShape& s = a.shape;
   const int64_t columns = s.padded_taps(), rows_a_block = rows_of_block(s), pixels = rows_a_block * s.w;
-  Patches<T> patches(a, rows_a_block);
+  Patches<T> patches(a, rows_a_block, false);
   Scratch<A> matrix(pixels * columns + kLanes), staged(pixels * s.a), block(s.a * columns);
   int waiting = 0;
   auto flush = [&] {

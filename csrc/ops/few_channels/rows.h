@@ -52,24 +52,53 @@ constexpr bool kIsWide = sizeof(T) == sizeof(typename AccumulateOf<T>::type);
 
 // How many rows of the small image one block takes: some tens of pixels, which with the weights fit the first cache.
 static int64_t rows_of_block(const FewChannelsShape& s) {
-  const int64_t wanted = 64 / s.w;
+  const int64_t wanted = 128 / s.w;
   return wanted < 1 ? 1 : wanted > s.h ? s.h : wanted;
 }
 
-// A row of the small image as a left matrix [pixel, channel].
-template <class T, class A = typename AccumulateOf<T>::type>
-Left<A> small_row_of_pixels(const FewChannelsArguments& a, int64_t image, int64_t y, A* staged) {
-  const FewChannelsShape& s = a.shape;
-  if (!a.small_channels_last) {
-    for (int64_t c = 0; c < s.a; ++c)
-      convert_row((const T*)a.small + ((image * s.a + c) * s.h + y) * s.w, s.w, staged + c * s.w);
-    return {staged, 1, s.w};
-  }
-  const T* row = (const T*)a.small + (image * s.h + y) * s.w * s.a;
-  if constexpr (kIsWide<T>) return {row, s.a, 1};
-  convert_row(row, s.w * s.a, staged);
-  return {staged, s.a, 1};
+// Asks for memory that is read soon, into the second cache.
+template <class T>
+DGF_INLINE void prefetch(const T* from, int64_t count) {
+  constexpr int64_t kLine = 64 / sizeof(T);
+  for (int64_t i = 0; i < count; i += kLine) __builtin_prefetch(from + i, 0, 2);
 }
+
+// Rows of the small image, one after the other, as left matrices [pixel, channel]. Contiguous images are copied some
+// rows at a time: their planes are pages apart, and each visit should fetch more than a line.
+template <class T>
+struct PixelRows {
+  typedef typename AccumulateOf<T>::type A;
+  const FewChannelsArguments& a;
+  int64_t image, at_once, first, end;  // rows [first, end) are staged
+  Scratch<A> staged;
+
+  PixelRows(const FewChannelsArguments& a_, int64_t image_)
+      : a(a_),
+        image(image_),
+        at_once(a_.small_channels_last ? 1 : rows_of_block(a_.shape)),
+        first(0),
+        end(0),
+        staged(a_.small_channels_last && kIsWide<T> ? 1 : at_once * a_.shape.w * a_.shape.a) {}
+
+  Left<A> row(int64_t y) {
+    const FewChannelsShape& s = a.shape;
+    if (a.small_channels_last) {
+      const T* from = (const T*)a.small + (image * s.h + y) * s.w * s.a;
+      if (y + 1 < s.h) prefetch(from + s.w * s.a, s.w * s.a);
+      if constexpr (kIsWide<T>) return {from, s.a, 1};
+      convert_row(from, s.w * s.a, staged.data);
+      return {staged.data, s.a, 1};
+    }
+    if (y < first || y >= end) {
+      first = y;
+      end = y + at_once < s.h ? y + at_once : s.h;
+      for (int64_t c = 0; c < s.a; ++c)
+        convert_row((const T*)a.small + ((image * s.a + c) * s.h + y) * s.w, (end - first) * s.w,
+                    &staged[c * at_once * s.w]);
+    }
+    return {&staged[(y - first) * s.w], 1, at_once * s.w};
+  }
+};
 
 // Rows of the small image as a left matrix [channel, pixel].
 template <class T, class A = typename AccumulateOf<T>::type>
@@ -78,6 +107,7 @@ Left<A> small_rows_of_channels(const FewChannelsArguments& a, int64_t image, int
   const int64_t count = rows * s.w;
   if (a.small_channels_last) {
     const T* first = (const T*)a.small + (image * s.h + y) * s.w * s.a;
+    if (y + 2 * rows <= s.h) prefetch(first + count * s.a, count * s.a);
     if constexpr (kIsWide<T>) return {first, 1, s.a};
     convert_row(first, count * s.a, staged);
     return {staged, 1, s.a};
@@ -88,17 +118,21 @@ Left<A> small_rows_of_channels(const FewChannelsArguments& a, int64_t image, int
   return {staged, count, 1};
 }
 
-// The rows of the large image that some rows of the small one meet, channels innermost, with zeros around.
+// The rows of the large image that some rows of the small one meet, with zeros around: channels innermost, or, for
+// to_taps, each channel by itself and in it the numbers that are `stride` apart together.
 template <class T>
 struct Patches {
   typedef typename AccumulateOf<T>::type A;
   const FewChannelsArguments& a;
-  int64_t line;  // numbers in a padded row
+  bool by_channel;
+  int64_t phase, line;  // numbers of a channel that are `stride` apart; numbers in a padded row
   Scratch<A> rows, plane;
 
-  Patches(const FewChannelsArguments& a_, int64_t most)
+  Patches(const FewChannelsArguments& a_, int64_t most, bool by_channel_)
       : a(a_),
-        line((a_.shape.large_w + 2 * a_.shape.padding + a_.shape.stride) * a_.shape.b),
+        by_channel(by_channel_),
+        phase((a_.shape.large_w + 2 * a_.shape.padding) / a_.shape.stride + 1),
+        line(phase * a_.shape.stride * a_.shape.b),
         rows(((most - 1) * a_.shape.stride + a_.shape.kernel) * line + kLanes),
         plane(a_.shape.large_w + kLanes) {}
 
@@ -107,18 +141,33 @@ struct Patches {
     const FewChannelsShape& s = a.shape;
     const int64_t first = y * s.stride - s.padding, number = (count - 1) * s.stride + s.kernel;
     for (int64_t i = 0; i < number; ++i) {
-      A* to = &rows[i * line + s.padding * s.b];
+      A* to = &rows[i * line];
       const int64_t from = first + i;
       if (from < 0 || from >= s.large_h) {
-        for (int64_t x = 0; x < s.large_w * s.b; ++x) to[x] = 0;
+        for (int64_t x = 0; x < line; ++x) to[x] = 0;
       } else if (a.large_channels_last) {
-        convert_row((const T*)a.large + (image * s.large_h + from) * s.large_w * s.b, s.large_w * s.b, to);
+        convert_row((const T*)a.large + (image * s.large_h + from) * s.large_w * s.b, s.large_w * s.b,
+                    to + s.padding * s.b);
       } else {
         for (int64_t c = 0; c < s.b; ++c) {
           convert_row((const T*)a.large + ((image * s.b + c) * s.large_h + from) * s.large_w, s.large_w, plane.data);
-          for (int64_t x = 0; x < s.large_w; ++x) to[x * s.b + c] = plane[x];
+          if (by_channel)
+            split(to + c * phase * s.stride);
+          else
+            for (int64_t x = 0; x < s.large_w; ++x) to[(x + s.padding) * s.b + c] = plane[x];
         }
       }
+    }
+  }
+
+  // Number x of the padded row goes to place x / stride of part x % stride.
+  void split(A* to) const {
+    const FewChannelsShape& s = a.shape;
+    for (int64_t part = 0; part < s.stride; ++part) {
+      int64_t x = part - s.padding;
+      A* place = to + part * phase;
+      for (; x < 0; x += s.stride) ++place;
+      for (; x < s.large_w; x += s.stride) *place++ = plane[x];
     }
   }
 
@@ -144,9 +193,8 @@ struct Patches {
     for (int64_t ky = 0; ky < s.kernel; ++ky)
       for (int64_t kx = 0; kx < s.kernel; ++kx)
         for (int64_t c = 0; c < s.b; ++c, to += lanes)
-          for (int64_t y = 0; y < count; ++y) {
-            const A* from = &rows[(y * s.stride + ky) * line + kx * s.b + c];
-            for (int64_t x = 0; x < s.w; ++x) to[y * s.w + x] = from[x * s.stride * s.b];
-          }
+          for (int64_t y = 0; y < count; ++y)
+            convert_row(&rows[(y * s.stride + ky) * line + (c * s.stride + kx % s.stride) * phase + kx / s.stride], s.w,
+                        to + y * s.w);
   }
 };
