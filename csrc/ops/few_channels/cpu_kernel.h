@@ -71,7 +71,7 @@ void transposed_rows(const FewChannelsArguments& a, int64_t image, int64_t begin
 
 // So many rows of a product pass the epilogue while they are in the first cache, and between products, so that writing
 // the output and multiplying overlap.
-constexpr int64_t kEpilogueRows = 8;
+constexpr int64_t kEpilogueRows = 32;
 
 // Rows [begin, end) of the small image: its pixels' patches of the large one times the weights, channels along the
 // lanes where the output has them innermost, else pixels along the lanes.

@@ -23,7 +23,8 @@ constexpr int64_t kMostTaps = 16;      // an axis
 
 // A batch of images is cut into about so many units of work, by shape alone.
 constexpr int64_t kUnits = 32;
-// A unit of the weight gradient has its own sums, of at most so many numbers together.
+// Units of the weight gradient have their own sums, of at most so many numbers together, to be added at the end.
+constexpr int64_t kGradientUnits = 16;
 constexpr int64_t kMostSums = 1 << 20;
 
 void check_image(const Tensor& image, const char* name) {
@@ -240,7 +241,7 @@ Tensor few_channels_weight_gradient(const Tensor& small_, const Tensor& large_, 
   arguments.small_channels_last = walks_channels(small);
   arguments.large_channels_last = walks_channels(large);
   const int64_t rows = small.numel() == 0 ? 0 : shape.batch * shape.h, numbers = shape.a * shape.padded_taps();
-  const int64_t wanted = std::min(kUnits, std::max<int64_t>(1, kMostSums / numbers));
+  const int64_t wanted = std::min(kGradientUnits, std::max<int64_t>(1, kMostSums / numbers));
   const int64_t each = std::max<int64_t>(8, (rows + wanted - 1) / wanted), units = (rows + each - 1) / each;
   std::vector<double> sums(numbers * std::max<int64_t>(1, units), 0.0);
   if (units)

@@ -50,11 +50,13 @@ DGF_INLINE void convert_row(const T* from, int64_t count, To* to) {
 template <class T>
 constexpr bool kIsWide = sizeof(T) == sizeof(typename AccumulateOf<T>::type);
 
-// How many rows of the small image one block takes: some tens of pixels, which with the weights fit the first cache.
-static int64_t rows_of_block(const FewChannelsShape& s) {
-  const int64_t wanted = 128 / s.w;
+// How many rows of the small image have about so many pixels.
+static int64_t rows_of(const FewChannelsShape& s, int64_t pixels) {
+  const int64_t wanted = pixels / s.w;
   return wanted < 1 ? 1 : wanted > s.h ? s.h : wanted;
 }
+// Rows of one block: its patches, with the weights, fit the first cache.
+static int64_t rows_of_block(const FewChannelsShape& s) { return rows_of(s, 64); }
 
 // Asks for memory that is read soon, into the second cache.
 template <class T>
@@ -75,7 +77,7 @@ struct PixelRows {
   PixelRows(const FewChannelsArguments& a_, int64_t image_)
       : a(a_),
         image(image_),
-        at_once(a_.small_channels_last ? 1 : rows_of_block(a_.shape)),
+        at_once(a_.small_channels_last ? 1 : rows_of(a_.shape, 128)),
         first(0),
         end(0),
         staged(a_.small_channels_last && kIsWide<T> ? 1 : at_once * a_.shape.w * a_.shape.a) {}
