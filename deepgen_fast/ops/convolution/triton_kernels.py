@@ -161,9 +161,9 @@ def convolution_kernel(
         total = multiply_add(left, right, total, PRECISION, WIDEN)
 
     if scale_ptr is not None:
-        total *= tl.load(scale_ptr + channel, mask=channel_exists, other=0.0)[None, :]
+        total *= tl.load(scale_ptr + channel, mask=channel_exists, other=0.0).to(tl.float32)[None, :]
     if shift_ptr is not None:
-        total += tl.load(shift_ptr + channel, mask=channel_exists, other=0.0)[None, :]
+        total += tl.load(shift_ptr + channel, mask=channel_exists, other=0.0).to(tl.float32)[None, :]
     value = activate(total, NEGATIVE_SLOPE, ACTIVATION).to(output_ptr.dtype.element_ty)
     output_y, output_x = y * PHASES + phase_y, x * PHASES + phase_x
     exists = (image < batch) & (output_y < output_height) & (output_x < output_width)
