@@ -24,13 +24,20 @@ from deepgen_fast.ops.triton_math import accumulation_dtype
 
 
 @triton.jit
-def _tile(index, col_tiles, channels, ROWS: tl.constexpr, COLS: tl.constexpr, FULL: tl.constexpr, WIDE: tl.constexpr):
-    """(pixels [ROWS], channels [COLS], mask of the channels [COLS] or None) of a tile; column tiles are innermost."""
+def _tile(index, col_tiles, ROWS: tl.constexpr, COLS: tl.constexpr, WIDE: tl.constexpr):
+    """(pixels [ROWS], channels [COLS]) of a tile; column tiles are innermost."""
     if WIDE:
         index = index.to(tl.int64)
-    channel = index % col_tiles * COLS + tl.arange(0, COLS)
-    exists = None if FULL else channel < channels
-    return index // col_tiles * ROWS + tl.arange(0, ROWS), channel, exists
+    return index // col_tiles * ROWS + tl.arange(0, ROWS), index % col_tiles * COLS + tl.arange(0, COLS)
+
+
+@triton.jit
+def _exists(channel, channels, FULL: tl.constexpr):
+    """Mask [COLS] of the channels, or None where all exist."""
+    if FULL:
+        return None
+    else:
+        return channel < channels
 
 
 @triton.jit
@@ -93,7 +100,8 @@ def channel_moments_kernel(
     """Partial statistics [tiles, 2, channels] and counts [tiles] of ROWS pixels each."""
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
     channels, space = units * UNIT, space_units * SPACE_UNIT
-    pixel, channel, exists = _tile(tl.program_id(0), col_tiles, channels, ROWS, COLS, FULL, WIDE)
+    pixel, channel = _tile(tl.program_id(0), col_tiles, ROWS, COLS, WIDE)
+    exists = _exists(channel, channels, FULL)
     inside = _inside(pixel, pixels, exists)
     value = tl.load(input_ptr + _offset(pixel, channel, channels, space, PLANAR), mask=inside, other=0.0).to(ACC)
     count, mean, deviations = tile_moments(value, pixel < pixels)
@@ -131,7 +139,8 @@ def forward_kernel(
 ):
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
     channels, space = units * UNIT, space_units * SPACE_UNIT
-    pixel, channel, exists = _tile(tl.program_id(0), col_tiles, channels, ROWS, COLS, FULL, WIDE)
+    pixel, channel = _tile(tl.program_id(0), col_tiles, ROWS, COLS, WIDE)
+    exists = _exists(channel, channels, FULL)
     inside = _inside(pixel, pixels, exists)
     offset = _offset(pixel, channel, channels, space, PLANAR)
     mean, _, scale, bias = _channel_values(mean_ptr, invstd_ptr, weight_ptr, bias_ptr, channel, exists, ACC)
@@ -168,7 +177,8 @@ def backward_sums_kernel(
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
     channels, space = units * UNIT, space_units * SPACE_UNIT
     chunk = tl.program_id(0) // col_tiles
-    lane, channel, exists = _tile(tl.program_id(0) % col_tiles, col_tiles, channels, ROWS, COLS, FULL, WIDE)
+    lane, channel = _tile(tl.program_id(0) % col_tiles, col_tiles, ROWS, COLS, WIDE)
+    exists = _exists(channel, channels, FULL)
     if WIDE:
         chunk = chunk.to(tl.int64)
     mean, _, scale, bias = _channel_values(mean_ptr, invstd_ptr, weight_ptr, bias_ptr, channel, exists, ACC)
@@ -207,6 +217,8 @@ def coefficients_kernel(
     the input's: grad_bias / count and the projection."""
     channel = tl.program_id(0) * COLS + tl.arange(0, COLS)
     exists = channel < channels
+    # Divided first, while few registers are live: a float64 division is a call.
+    one_by_count = 1.0 / tl.full([COLS], pixels, tl.float64)
     grad_sum = tl.zeros([COLS], tl.float64)
     projected_sum = tl.zeros([COLS], tl.float64)
     for first in range(0, chunks, TILES):
@@ -222,9 +234,8 @@ def coefficients_kernel(
         tl.store(grad_bias_ptr + channel, grad_sum.to(element), mask=exists)
     if coefficient_ptr is not None:
         element = coefficient_ptr.dtype.element_ty
-        count = tl.full([COLS], pixels, tl.float64)
-        tl.store(coefficient_ptr + channel, (grad_sum / count).to(element), mask=exists)
-        projection = projected_sum * invstd * invstd / count
+        tl.store(coefficient_ptr + channel, (grad_sum * one_by_count).to(element), mask=exists)
+        projection = projected_sum * invstd * invstd * one_by_count
         tl.store(coefficient_ptr + channels + channel, projection.to(element), mask=exists)
 
 
@@ -254,7 +265,8 @@ def backward_input_kernel(
 ):
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
     channels, space = units * UNIT, space_units * SPACE_UNIT
-    pixel, channel, exists = _tile(tl.program_id(0), col_tiles, channels, ROWS, COLS, FULL, WIDE)
+    pixel, channel = _tile(tl.program_id(0), col_tiles, ROWS, COLS, WIDE)
+    exists = _exists(channel, channels, FULL)
     inside = _inside(pixel, pixels, exists)
     offset = _offset(pixel, channel, channels, space, PLANAR)
     mean, _, scale, bias = _channel_values(mean_ptr, invstd_ptr, weight_ptr, bias_ptr, channel, exists, ACC)

@@ -213,7 +213,7 @@ def conv2d_weight_gradient(small: Tensor, large: Tensor, kernel: int, stride: in
         return _weight_gradient_fake(small, large, kernel, stride, padding).zero_()
     packed, precision = is_packed(large_channels), product_precision(small.dtype)
     columns, tap_programs = (taps * large_channels, 1) if packed else (large_channels, taps)
-    tile, splits, steps = weight_gradient_tile(pixels, small_channels, columns, tap_programs, small.dtype, precision)
+    tile, splits, steps = weight_gradient_tile(pixels, small_channels, large_channels, taps, small.dtype, precision)
     small_unit, large_unit = channel_unit(small_channels), channel_unit(large_channels)
     row_tiles, col_tiles = triton.cdiv(small_channels, tile.rows), triton.cdiv(columns, tile.cols)
     partial = torch.empty((splits, elements), dtype=torch.float32, device=small.device)

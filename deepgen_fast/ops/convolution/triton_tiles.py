@@ -49,17 +49,25 @@ def _depth(summed: int, dtype: torch.dtype, precision: str) -> int:
 
 
 def _product_tile(
-    rows: int, cols: int, programs_each: int, depth: int, dtype: torch.dtype, precision: str
+    rows: int, cols: int, programs_each: int, depth: int, dtype: torch.dtype, precision: str, narrow: bool
 ) -> ProductTile:
+    """``narrow``: numbers are loaded one by one, each with an address of its own, and large tiles would spill."""
     exact = dtype == torch.float32 and precision == "ieee"
-    tile_cols = _block(cols, 64 if exact else 128)
-    tile_rows = _block(rows, 64 if exact else 128)
+    tile_cols = _block(cols, 64 if exact or narrow else 128)
+    tile_rows = _block(rows, 64 if exact or narrow else 128)
+    if narrow and exact:
+        tile_rows = min(tile_rows, 32)
     while tile_rows > 32 and triton.cdiv(rows, tile_rows) * triton.cdiv(cols, tile_cols) * programs_each < (
         _ENOUGH_PROGRAMS
     ):
         tile_rows //= 2
-    num_warps = 8 if tile_rows * tile_cols >= 128 * 128 else 4
-    return ProductTile(tile_rows, tile_cols, depth, 8, num_warps, 2 if exact else 3)
+    num_warps = 8 if narrow or tile_rows * tile_cols >= 128 * 128 else 4
+    return ProductTile(tile_rows, tile_cols, depth, 8, num_warps, 2 if exact or narrow else 3)
+
+
+def is_narrow(channels: int, dtype: torch.dtype) -> bool:
+    """Whether a pixel of so many channels breaks the alignment of 128-bit loads."""
+    return channels * dtype.itemsize % 16 != 0
 
 
 def convolution_tile(
@@ -69,7 +77,8 @@ def convolution_tile(
     depth = 32 if is_packed(input_channels) else _depth(input_channels, dtype, precision)
     if precision == "ieee" and dtype == torch.float32:
         depth = 16
-    return _product_tile(pixels, output_channels, phases, depth, dtype, precision)
+    narrow = is_packed(input_channels) or is_narrow(input_channels, dtype)
+    return _product_tile(pixels, output_channels, phases, depth, dtype, precision, narrow)
 
 
 class SplitTile(NamedTuple):
@@ -81,13 +90,14 @@ class SplitTile(NamedTuple):
 
 
 def weight_gradient_tile(
-    pixels: int, small_channels: int, columns: int, taps: int, dtype: torch.dtype, precision: str
+    pixels: int, small_channels: int, large_channels: int, taps: int, dtype: torch.dtype, precision: str
 ) -> SplitTile:
-    """``small_channels`` by ``columns`` for each of ``taps``, summed over ``pixels``."""
+    """``small_channels`` by ``large_channels`` for each of ``taps``, summed over ``pixels``; packed, by all taps'."""
+    columns, taps = (taps * large_channels, 1) if is_packed(large_channels) else (large_channels, taps)
     depth = 16 if dtype == torch.float32 and precision == "ieee" else 32
-    tile = _product_tile(
-        small_channels, columns, taps * max(1, triton.cdiv(pixels, 8 * depth)), depth, dtype, precision
-    )
+    split_programs = taps * max(1, triton.cdiv(pixels, 8 * depth))
+    narrow = is_packed(large_channels) or is_narrow(large_channels, dtype) or is_narrow(small_channels, dtype)
+    tile = _product_tile(small_channels, columns, split_programs, depth, dtype, precision, narrow)
     programs = triton.cdiv(small_channels, tile.rows) * triton.cdiv(columns, tile.cols) * taps
     total_steps = triton.cdiv(pixels, depth)
     most = max(1, WORKSPACE_BYTES // (4 * small_channels * columns * taps))
