@@ -98,6 +98,8 @@ def weight_gradient_tile(
     split_programs = taps * max(1, triton.cdiv(pixels, 8 * depth))
     narrow = is_packed(large_channels) or is_narrow(large_channels, dtype) or is_narrow(small_channels, dtype)
     tile = _product_tile(small_channels, columns, split_programs, depth, dtype, precision, narrow)
+    if narrow:
+        tile = tile._replace(num_warps=4)  # the gathered factor alone needs addresses
     programs = triton.cdiv(small_channels, tile.rows) * triton.cdiv(columns, tile.cols) * taps
     total_steps = triton.cdiv(pixels, depth)
     most = max(1, WORKSPACE_BYTES // (4 * small_channels * columns * taps))
