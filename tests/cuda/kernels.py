@@ -25,10 +25,17 @@ def why_no_gpu() -> str | None:
     return backends.unavailable("cuda")
 
 
+def is_channels_last(tensor: Tensor) -> bool:
+    """Whether the channels of each pixel lie side by side."""
+    return tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
 def shifted(tensor: Tensor) -> Tensor:
-    """A contiguous copy that starts one element past an aligned address, so that wide accesses are not allowed."""
-    room = torch.empty(tensor.numel() + 1, dtype=tensor.dtype, device=tensor.device)
-    return room[1:].view(tensor.shape).copy_(tensor)
+    """A dense copy that starts one element past an aligned address, so that wide accesses are not allowed."""
+    room = torch.empty(tensor.numel() + 1, dtype=tensor.dtype, device=tensor.device)[1:]
+    if is_channels_last(tensor):
+        return room.view(tensor.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2).copy_(tensor)
+    return room.view(tensor.shape).copy_(tensor)
 
 
 @dataclass
@@ -45,7 +52,7 @@ class Kernels:
         def place(arg: Any) -> Any:
             if not isinstance(arg, Tensor):
                 return arg
-            arg = arg.contiguous().to(self.device)
+            arg = (arg if is_channels_last(arg) else arg.contiguous()).to(self.device)
             return shifted(arg) if misaligned and arg.dim() else arg
 
         results = getattr(self.namespace, op)(*map(place, args))

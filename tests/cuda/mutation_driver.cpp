@@ -1,9 +1,11 @@
-// Runs the two kernels that have barriers on small inputs and prints their sums, to the bit. Usage: driver SCHEDULE
+// Runs the kernels that have barriers on small inputs and prints their results, to the bit. Usage: driver SCHEDULE
 #include <cstdio>
 #include <cstdlib>
 
 #include "common/cuda_columns.cuh"
 #include "common/cuda_rows.cuh"
+#include "ops/batch_norm_act/kernels.cuh"
+#include "ops/few_channels/kernels.cuh"
 
 using namespace dgf::cuda;
 
@@ -13,12 +15,26 @@ int main(int, char** arguments) {
   constexpr int64_t kRows = 7, kColumns = 300;
   std::vector<float> values(kRows * kColumns), row_sums(kRows), column_sums(kColumns);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 17);
+  const float* data = values.data();
   const RowPlan plan = RowPlan::make<float>(kRows, kColumns, kRows);
   simt::launch(dim3(1), dim3(static_cast<unsigned>(plan.threads)), &rows_kernel<false, SumBody<float>>,
                SumBody<float>{values.data(), kColumns}, plan, row_sums.data());
   const int64_t tiles = (kColumns + kColumnTile - 1) / kColumnTile;
-  simt::launch(dim3(static_cast<unsigned>(tiles)), dim3(kColumnTile * kRowLanes), &columns_kernel<float, float>,
-               static_cast<const float*>(values.data()), kRows, kColumns, tiles, column_sums.data());
+  simt::launch(dim3(static_cast<unsigned>(tiles)), dim3(kColumnTile * kRowLanes), &columns_kernel<float, float>, data,
+               kRows, kColumns, tiles, column_sums.data());
+  // The same numbers as 525 rows of 4 channels: one lane wide, parts over all warps of a block.
+  std::vector<double> statistics(2 * 4);
+  const ChannelPlan channels = ChannelPlan::make(525, 4, kPack<float>);
+  simt::launch(dim3(1), dim3(kChannelThreads), &channels_kernel<true, StatisticsBody<float>>,
+               StatisticsBody<float>{data, 4}, channels, statistics.data(), 2);
+  // And as images [1, 15, 20, 7] convolved: 7 * 16 entries a patch, in seven turns through shared memory.
+  const JoinedImages images{1, 7, 10, 8, 15, 20, 7, 4, 2, 1};
+  const FewChannelPlan few = FewChannelPlan::make(images.small_pixels(), 8, kPack<float>);
+  std::vector<float> small(static_cast<size_t>(images.small_pixels() * 8));
+  simt::launch(dim3(static_cast<unsigned>(few.blocks_wide * few.blocks_deep)), dim3(kFewChannelThreads),
+               &few_to_many_kernel<false, float>, images, few, data, data, Epilogue<float>{}, small.data());
   for (float sum : row_sums) std::printf("%a ", sum);
   for (float sum : column_sums) std::printf("%a ", sum);
+  for (double value : statistics) std::printf("%a ", value);
+  for (float value : small) std::printf("%a ", value);
 }

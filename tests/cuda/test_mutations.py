@@ -15,7 +15,9 @@ from cuda.kernels import why_no_emulation
 pytestmark = pytest.mark.skipif(why_no_emulation() is not None, reason=str(why_no_emulation()))
 
 BARRIER = "__syncthreads();"
-HEADERS = ("common/cuda_rows.cuh", "common/cuda_columns.cuh")
+HEADERS = (
+    "common/cuda_rows.cuh", "common/cuda_columns.cuh", "common/cuda_channels.cuh", "ops/few_channels/kernels.cuh",
+)  # fmt: skip
 BARRIERS = [(header, index) for header in HEADERS for index in range((build.CSRC / header).read_text().count(BARRIER))]
 
 

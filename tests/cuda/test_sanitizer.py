@@ -18,6 +18,7 @@ import sys, torch
 sys.path[:0] = [{root!r}, {tests!r}]
 from cuda.cases import DTYPES, EMPTY_SHAPES, SHAPES, all_calls
 from cuda.kernels import emulated_kernels
+from cuda.layer_cases import layer_calls
 torch.set_num_threads(1)
 kernels = emulated_kernels()
 calls = 0
@@ -28,6 +29,11 @@ for dtype in DTYPES:
             for misaligned in (False, True):
                 call.run(kernels, misaligned=misaligned)
                 calls += 1
+for index, call in enumerate(layer_calls()):
+    kernels.controls.simt_schedule(index % 4)
+    for misaligned in (False, True):
+        call.run(kernels, misaligned=misaligned)
+        calls += 1
 print("calls", calls)
 """
 

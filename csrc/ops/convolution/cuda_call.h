@@ -118,16 +118,10 @@ Tensor transform_weights(const Launcher& launcher, const Tensor& weight) {
   return products;
 }
 
+// In cuda_windows.cu, so that the kernels of all three convolutions are compiled once.
 template <class Block>
 void launch_windows(const Launcher& launcher, const float* image, const ImageView& view, const TileRange& tiles,
-                    int phases, float* products, int64_t product_stride, int64_t tile_stride) {
-  const int pack = pack_of(view.channels, image);
-  const TilePlan plan = TilePlan::make(tiles, view.channels, pack);
-  auto* kernel = pack == kWide ? &windows_kernel<kWide, Block> : &windows_kernel<1, Block>;
-  if (plan.blocks(phases) > 0)
-    launcher.launch(kernel, plan.blocks(phases), kTileThreads, image, view, plan, products, product_stride,
-                    tile_stride);
-}
+                    int phases, float* products, int64_t product_stride, int64_t tile_stride);
 
 // V [phase_products, tiles, A]: the windows of the small image from which each phase of the large one is made.
 template <class Shape>
@@ -254,6 +248,24 @@ void small_outputs(const Launcher& launcher, const float* products, const TileRa
   if (plan.blocks(1) > 0)
     launcher.launch(kernel, plan.blocks(1), kTileThreads, products, tiles.count * target.size.channels,
                     whole_view(target.size), plan, target.epilogue, target.image, parts);
+}
+
+// statistics [2, channels], or an empty tensor when they are not wanted; of no numbers, NaN and 0.
+inline Tensor finish_statistics(const Launcher& launcher, const Tensor& like, const OutputTarget& target, bool wanted) {
+  if (!wanted) return new_tensor(like, {0}, ScalarType::Double);
+  const ImageSize& size = target.size;
+  Tensor statistics = new_tensor(like, {2, size.channels}, ScalarType::Double);
+  target.statistics.finish(launcher, mutable_data<double>(statistics));
+  if (size.batch * size.height * size.width == 0) {
+    Tensor mean = torch::stable::narrow(statistics, 0, 0, 1);
+    torch::stable::fill_(mean, std::numeric_limits<double>::quiet_NaN());
+  }
+  return statistics;
+}
+
+inline void check_statistics(bool statistics, int64_t activation) {
+  STD_TORCH_CHECK(!statistics || activation == kNoActivation,
+                  "deepgen_fast (cuda): statistics are of an output without activation, got activation ", activation);
 }
 
 }  // namespace dgf::cuda

@@ -32,10 +32,10 @@ JoinedImages joined(const std::vector<int64_t>& small, const std::vector<int64_t
 void check_shapes(const Tensor& input, const Tensor& weight, int input_dimension) {
   STD_TORCH_CHECK(input.dim() == 4, "deepgen_fast (cuda): input must be [N, C, H, W], got ", input.dim(),
                   " dimensions");
-  STD_TORCH_CHECK(weight.dim() == 4 && weight.size(2) == weight.size(3) &&
-                      weight.size(input_dimension) == input.size(1),
-                  "deepgen_fast (cuda): weight must be 4-dimensional with a square kernel and have ", input.size(1),
-                  " input channels in dimension ", input_dimension);
+  STD_TORCH_CHECK(
+      weight.dim() == 4 && weight.size(2) == weight.size(3) && weight.size(input_dimension) == input.size(1),
+      "deepgen_fast (cuda): weight must be 4-dimensional with a square kernel and have ", input.size(1),
+      " input channels in dimension ", input_dimension);
 }
 
 int64_t blocks_of(int64_t threads) { return (threads + kFewChannelThreads - 1) / kFewChannelThreads; }

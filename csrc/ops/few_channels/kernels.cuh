@@ -48,7 +48,8 @@ __device__ __forceinline__ Compute<T> patch_entry(const JoinedImages& images, co
   return static_cast<Compute<T>>(large[pixel * images.large_channels + channel]);
 }
 
-// ---- convolution: few channels to many ---------------------------------------------------------------------------------
+// ---- convolution: few channels to many
+// ---------------------------------------------------------------------------------
 
 inline constexpr int kConvolutionPixels = 8;  // of a thread
 inline constexpr int kPatchDepth = 16;        // entries of the patches that a block holds at a time
@@ -127,7 +128,8 @@ __global__ void __launch_bounds__(kFewChannelThreads)
   }
 }
 
-// ---- transposed convolution: many channels to few ----------------------------------------------------------------------
+// ---- transposed convolution: many channels to few
+// ----------------------------------------------------------------------
 
 // large = activation(sum of products * scale + shift): products [small pixels, patch] is small times weights, and each
 // number of the large image adds up those that reach it. A thread a number; `first_image` is where the products start.
@@ -139,15 +141,18 @@ __global__ void __launch_bounds__(kFewChannelThreads)
   if (number >= count) return;
   const int64_t pixel_number = number / images.large_channels, channel = number - pixel_number * images.large_channels;
   const Pixel pixel = pixel_at(pixel_number, images.large_height, images.large_width);
-  const int64_t kernel = images.kernel, stride = images.stride, patch = images.patch();
+  const int kernel = static_cast<int>(images.kernel), stride = static_cast<int>(images.stride);
+  const int padding = static_cast<int>(images.padding);
+  const int row = static_cast<int>(pixel.row) + padding, column = static_cast<int>(pixel.column) + padding;
+  const int64_t patch = images.patch();
   C sum[1] = {C(0)};
-  for (int64_t tap = (pixel.row + images.padding) % stride; tap < kernel; tap += stride) {
-    const int64_t row = (pixel.row + images.padding - tap) / stride;
-    if (pixel.row + images.padding < tap || row >= images.small_height) continue;
-    for (int64_t other = (pixel.column + images.padding) % stride; other < kernel; other += stride) {
-      const int64_t column = (pixel.column + images.padding - other) / stride;
-      if (pixel.column + images.padding < other || column >= images.small_width) continue;
-      const int64_t small = (pixel.image * images.small_height + row) * images.small_width + column;
+  for (int tap = row % stride; tap < kernel && tap <= row; tap += stride) {
+    const int small_row = (row - tap) / stride;
+    if (small_row >= images.small_height) continue;
+    for (int other = column % stride; other < kernel && other <= column; other += stride) {
+      const int small_column = (column - other) / stride;
+      if (small_column >= images.small_width) continue;
+      const int64_t small = (pixel.image * images.small_height + small_row) * images.small_width + small_column;
       sum[0] += products[small * patch + (channel * kernel + tap) * kernel + other];
     }
   }
@@ -157,7 +162,8 @@ __global__ void __launch_bounds__(kFewChannelThreads)
   large[first_image * images.large_height * images.large_width * images.large_channels + number] = sum[0];
 }
 
-// ---- weight gradient ---------------------------------------------------------------------------------------------------
+// ---- weight gradient
+// ---------------------------------------------------------------------------------------------------
 
 // patches [small pixels, patch] of the large image, for `count` entries of pixels from `first_pixel` on. A thread kPack
 // entries of a pixel.
