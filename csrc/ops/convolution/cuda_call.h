@@ -43,7 +43,7 @@ inline void check_image(const Tensor& image, const char* name) {
   STD_TORCH_CHECK(image.dim() == 4, "deepgen_fast (cuda): ", name, " must be [N, C, H, W], got ", image.dim(),
                   " dimensions");
   STD_TORCH_CHECK(image.scalar_type() == ScalarType::Float, "deepgen_fast (cuda): ", name,
-                  " must be float32: in other types the direct convolution is as exact and faster");
+                  " must be float32; other types are left to PyTorch's own convolution");
 }
 
 inline void check_weight(const Tensor& weight, int64_t input_channels, int input_dimension) {
@@ -87,8 +87,8 @@ void over_groups(const Visitor& visit) {
   });
 }
 
-// Which numbers of an image the phases of a group read or write: the origins are phase_origin(phase along an axis), the
-// products of the phases follow each other at phase_products.
+// Which numbers of an image the phases of a group read or write: origin(phase along an axis) is where tile 0
+// starts, and the products of the phases follow each other at phase_products.
 template <class Shape, class Origin>
 ImageView group_view(const ImageSize& size, int step, int first_phase, int64_t phase_products, const Origin& origin) {
   ImageView view{size.height, size.width, size.channels, step, {}};
