@@ -13,10 +13,14 @@ from deepgen_fast.ops.launchers import launchers
 
 ROWS, COLUMNS, SAMPLES = 4, 6, 2
 
-OPERATORS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo")
+OPERATORS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo",
+             "convolution", "batch_norm_act")  # fmt: skip
 if backends.unavailable("cpu") is None:  # the fake kernels come with the launchers
     for _name in OPERATORS:
         launchers(_name, "cpu")
+
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,7 @@ class RawCall:
     name: str
     label: str
     make: Callable[[torch.dtype], tuple[Any, ...]]
+    dtypes: tuple[torch.dtype, ...] = DTYPES
 
     def __str__(self) -> str:
         return f"{self.name}-{self.label}"
@@ -73,7 +78,56 @@ def _loss(dtype: torch.dtype, full: bool) -> tuple[Any, ...]:
     return _rows(dtype), _mask(), None, None, *latents, None, None, 1.0, 0.0, 0, 0, True, True
 
 
+SMALL, LARGE = (2, 5, 3, 4), (2, 3, 6, 8)  # of the images that a convolution relates
+ENGINE_DTYPES = DTYPES[:3]
+
+
+def _image(size: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    return torch.rand(size).to(dtype)
+
+
+def _weight(dtype: torch.dtype) -> torch.Tensor:
+    return torch.rand(SMALL[1], LARGE[1], 4, 4).to(dtype)
+
+
+def _channels(count: int, size: tuple[int, ...], dtype: torch.dtype) -> list[torch.Tensor]:
+    return [torch.rand(size[1], dtype=_wide(dtype)) + 0.5 for _ in range(count)]
+
+
+def _normalised(dtype: torch.dtype) -> tuple[Any, ...]:
+    """input, mean, invstd, weight, bias, activation, negative_slope"""
+    return _image(LARGE, dtype), *_channels(4, LARGE, dtype), 2, 0.2
+
+
+def _transposed(dtype: torch.dtype) -> tuple[Any, ...]:
+    """input, weight, scale, shift, stride, padding, output paddings, activation, negative_slope"""
+    return _image(SMALL, dtype), _weight(dtype), *_channels(2, LARGE, dtype), 2, 1, 1, 0, 3, 0.2
+
+
+def _convolved(dtype: torch.dtype) -> tuple[Any, ...]:
+    return _image(LARGE, dtype), _weight(dtype), *_channels(2, SMALL, dtype), 2, 1, 4, 0.2
+
+
+def _with_statistics(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    return *arguments[:-2], 0, 0.0, True
+
+
+CONVOLUTION_CALLS = (
+    RawCall("conv_transpose2d", "activation", lambda d: (*_transposed(d), False), ENGINE_DTYPES),
+    RawCall("conv_transpose2d", "statistics", lambda d: _with_statistics(_transposed(d)), ENGINE_DTYPES),
+    RawCall("conv2d", "activation", lambda d: (*_convolved(d), False), ENGINE_DTYPES),
+    RawCall("conv2d", "statistics", lambda d: _with_statistics(_convolved(d)), ENGINE_DTYPES),
+    RawCall("conv2d_weight_gradient", "k4", lambda d: (_image(SMALL, d), _image(LARGE, d), 4, 2, 1), ENGINE_DTYPES),
+    RawCall("few_channels_conv_transpose2d", "tanh", _transposed),
+    RawCall("few_channels_conv2d", "sigmoid", _convolved),
+    RawCall("few_channels_weight_gradient", "k4", lambda d: (_image(SMALL, d), _image(LARGE, d), 4, 2, 1)),
+    RawCall("batch_norm_act", "leaky_relu", _normalised),
+    RawCall("batch_norm_act_backward", "training", lambda d: (_image(LARGE, d), *_normalised(d), True, True, True)),
+    RawCall("batch_norm_act_backward", "running", lambda d: (_image(LARGE, d), *_normalised(d), False, True, True)),
+)
+
 RAW_CALLS = (
+    *CONVOLUTION_CALLS,
     RawCall("reparameterize_kl", "seed", lambda d: _posterior(d, False)),
     RawCall("reparameterize_kl", "noise", lambda d: _posterior(d, True)),
     RawCall("reparameterize_kl_backward", "seed", lambda d: _posterior_backward(d, False)),

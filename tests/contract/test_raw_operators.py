@@ -29,6 +29,8 @@ def _outputs(call: RawCall, arguments: tuple[Any, ...]) -> list[Tensor]:
 @pytest.mark.parametrize("call", RAW_CALLS, ids=str)
 def test_writes_every_element(call: RawCall, dtype: torch.dtype) -> None:
     """Outputs live in memory that held NaN: none is left."""
+    if dtype not in call.dtypes:
+        pytest.skip("not built for this dtype")
     for output in _outputs(call, call.arguments(dtype)):
         assert not output.isnan().any()
 

@@ -41,11 +41,13 @@ def _train(rank: int, folder: str) -> None:
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     images = torch.randn(3, 4, 3, 8, 8)
     torch.save(images, tmp_path / "images.pt")
-    other = mp.get_context("spawn").Process(target=_train, args=(1, str(tmp_path)))
-    other.start()
-    _train(0, str(tmp_path))  # rank 0 is this process
-    other.join()
-    assert other.exitcode == 0
+    spawn = mp.get_context("spawn")
+    ranks = [spawn.Process(target=_train, args=(rank, str(tmp_path)), daemon=True) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(timeout=120)
+    assert [process.exitcode for process in ranks] == [0, 0]
     plain = copy.deepcopy(_model())
     optimizer = torch.optim.SGD(plain.parameters(), 0.1)
     for batch in images:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from torch import Tensor
 
-from deepgen_fast.ops.batch_norm_act import reference
+from deepgen_fast.ops.batch_norm_act import native, reference
 from deepgen_fast.ops.kernels import has_kernel
 from deepgen_fast.ops.launchers import launchers
 
@@ -15,5 +15,5 @@ def launcher(operator: str, input: Tensor, backend: str) -> ModuleType:
     if backend == "triton":
         return launchers("batch_norm_act", backend)
     if backend in ("cpu", "cuda") and has_kernel(operator, input.device.type):
-        return launchers("batch_norm_act", backend)
+        return native
     return launchers("batch_norm_act", "triton") if backend == "triton" else reference

@@ -37,6 +37,14 @@ def batch_norm_act_backward(
     )
 
 
+def _empty_dense(input: Tensor) -> Tensor:
+    """As the kernels write: in the input's strides where it is dense, else in the format that is nearer to them."""
+    if input.is_contiguous() or input.is_contiguous(memory_format=torch.channels_last):
+        return torch.empty_like(input)
+    last = input.stride(1) < input.stride(-1)
+    return torch.empty_like(input, memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
 def _fake_statistics(input: Tensor) -> Tensor:
     return input.new_empty((2, input.shape[1]), dtype=torch.float64)
 
@@ -45,14 +53,14 @@ def _fake_forward(
     input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None, activation: int,
     negative_slope: float,
 ) -> Tensor:  # fmt: skip
-    return torch.empty_like(input)
+    return _empty_dense(input)
 
 
 def _fake_backward(
     grad_output: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None,
     activation: int, negative_slope: float, training: bool, need_input: bool, need_affine: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    grad_input = torch.empty_like(input) if need_input else input.new_empty(0)
+    grad_input = _empty_dense(input) if need_input else input.new_empty(0)
     affine = (input.shape[1],) if need_affine else (0,)
     dtype = accumulation_dtype(input.dtype)
     return grad_input, input.new_empty(affine, dtype=dtype), input.new_empty(affine, dtype=dtype)

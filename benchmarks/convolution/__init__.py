@@ -1,0 +1,1 @@
+"""Convolution layers and DCGAN's networks: each pass by each algorithm, beside PyTorch in both memory formats."""
