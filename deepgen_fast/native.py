@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ _MISSING = "it was not built: install from source with a C++ compiler, see `deep
 
 def _load_cpu() -> str | None:
     try:
-        from deepgen_fast import _C
+        _C = import_module("deepgen_fast._C")
     except ImportError as error:
         built = any(_PACKAGE.glob("_C.*"))
         return f"the library deepgen_fast._C does not load: {error}" if built else _MISSING
@@ -45,6 +46,6 @@ def cpu_instruction_set() -> str | None:
     """Name of the instruction set the CPU kernels run on (``avx512``, ``avx2``, ``neon``), or None."""
     if CPU_UNAVAILABLE is not None:
         return None
-    from deepgen_fast import _C
+    _C = import_module("deepgen_fast._C")
 
     return str(_C.cpu_instruction_set())

@@ -1,7 +1,7 @@
 """Measures and writes the tables: ``python -m benchmarks.convolution [--seconds S] [--output CONVOLUTIONS.md]``.
 
-Candidates take turns within one run; medians, with 20 % and 80 %. GFLOP/s are the direct algorithm's operations over the
-time, so that minimal filtering can exceed what the processor does: the rate of a large matrix product is beside it.
+Candidates take turns within one run; medians, with 20 % and 80 %. GFLOP/s are the direct algorithm's operations over
+the time, so that minimal filtering can exceed what the processor does: the rate of a large matrix product stands beside.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def row(name: str, times: list[list[float]], target: float, multiply_adds: float
         for t, median in zip(times, medians, strict=True)
     ]
     ratio = min(medians[:2]) / medians[2]
-    return f"| {name} | {' | '.join(cells)} | x{ratio:.2f} | x{target:g} | {'met' if ratio >= target else '**missed**'} |"
+    return (
+        f"| {name} | {' | '.join(cells)} | x{ratio:.2f} | x{target:g} | {'met' if ratio >= target else '**missed**'} |"
+    )
 
 
 def product_rate() -> float:
@@ -68,13 +70,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE.parent / "CONVOLUTIONS.md")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    processor = environment.environment(options.threads)["processor"]
     lines = [
         "# Convolutions",
         "",
-        f"Written by `python -m benchmarks.convolution`: {environment.processor()}, {options.threads} threads, torch "
+        f"Written by `python -m benchmarks.convolution`: {processor}, {options.threads} threads, torch "
         f"{torch.__version__}, deepgen_fast {dgf.__version__}. Medians with 20 % and 80 %, candidates in turns. "
-        "Speed-up over the better of PyTorch's two memory formats. GFLOP/s are the direct algorithm's operations over the "
-        f"time; a large matrix product reaches {product_rate():.0f}.",
+        "Speed-up over the better of PyTorch's two memory formats. GFLOP/s are the direct algorithm's operations over "
+        f"the time; a large matrix product reaches {product_rate():.0f}.",
         "",
         "## Layers, weights transformed at each call",
         "",

@@ -32,7 +32,9 @@ class Layer(NamedTuple):
     target: float = 1.8
 
     def __str__(self) -> str:
-        return f"{self.batch}: {self.inputs} -> {self.outputs} at {self.size}x{self.size}, k{self.kernel} s{self.stride}"
+        return (
+            f"{self.batch}: {self.inputs} -> {self.outputs} at {self.size}x{self.size}, k{self.kernel} s{self.stride}"
+        )
 
     @property
     def multiply_adds(self) -> float:

@@ -12,7 +12,11 @@ import deepgen_fast as dgf
 
 CANDIDATES = ("PyTorch, contiguous", "PyTorch, channels-last", "accelerate()")
 # Network, what is timed, and the speed-up aimed at.
-CASES = tuple((name, *mode) for name in ("generator", "discriminator") for mode in (("training forward", 1.8), ("evaluation", 2.0), ("forward + backward", 1.7)))
+CASES = tuple(
+    (name, *mode)
+    for name in ("generator", "discriminator")
+    for mode in (("training forward", 1.8), ("evaluation", 2.0), ("forward + backward", 1.7))
+)
 
 
 def generator(width: int = 128, latent_dim: int = 100) -> nn.Sequential:
@@ -37,11 +41,7 @@ def steps(name: str, mode: str, batch: int = 64) -> tuple[Callable[[], None], ..
     is_generator = name == "generator"
     plain = generator() if is_generator else discriminator()
     x = torch.randn(batch, 100, 1, 1) if is_generator else torch.randn(batch, 3, 64, 64)
-    networks = (
-        plain,
-        copy.deepcopy(plain).to(memory_format=torch.channels_last),
-        dgf.accelerate(copy.deepcopy(plain)),
-    )
+    networks = (plain, copy.deepcopy(plain).to(memory_format=torch.channels_last), dgf.accelerate(copy.deepcopy(plain)))
     inputs = (x, x.contiguous(memory_format=torch.channels_last), x)
 
     def step(network: nn.Module, x: torch.Tensor) -> Callable[[], None]:

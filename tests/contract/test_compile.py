@@ -10,8 +10,8 @@ from torch import Tensor
 
 import deepgen_fast as dgf
 from contract.cases import Arguments, Case, Shape, case
-from contract.convolutions import TYPICAL_CONVOLUTIONS
-from contract.measure import assert_within_ulps
+from contract.convolutions import TYPICAL_CONVOLUTIONS, ConvolutionCase
+from contract.measure import assert_relative, assert_within_ulps
 from contract.raw import RAW_CALLS, RawCall
 from deepgen_fast import backends
 
@@ -67,7 +67,10 @@ def test_fullgraph_equals_eager(case: Case) -> None:
     """One graph, forward and backward; generated noise is the same as in eager after the same manual_seed."""
     step, values = _training_step(case, case.inputs(Shape(4, (9,)), torch.float32))
     for found, expected in zip(_run(torch.compile(step, fullgraph=True), values), _run(step, values), strict=True):
-        assert_within_ulps(found, expected, 2)
+        if isinstance(case, ConvolutionCase):  # sums over what the compiler rounds in its own way
+            assert_relative(found, expected.double(), expected, 1e-6, torch.float32)
+        else:
+            assert_within_ulps(found, expected, 2)
 
 
 def test_dynamic_batch() -> None:

@@ -92,7 +92,7 @@ Tensor combine_statistics(const std::vector<double>& partial, int64_t chunks, in
   for (int64_t chunk = 0; chunk < chunks; ++chunk)
     for (int64_t i = 0; i < 3 * channels; ++i) total[i] += partial[chunk * 3 * channels + i];
   for (int64_t c = 0; c < channels; ++c) {
-    const double mean = total[c] / static_cast<double>(count);
+    const double mean = count ? total[c] / static_cast<double>(count) : 0.0;
     const double between = total[channels + c] - total[c] * mean;
     const double deviations = total[2 * channels + c] + between;
     out[c] = mean;

@@ -12,8 +12,6 @@ from deepgen_fast.ops.launchers import launchers
 
 
 def launcher(operator: str, input: Tensor, backend: str) -> ModuleType:
-    if backend == "triton":
-        return launchers("batch_norm_act", backend)
     if backend in ("cpu", "cuda") and has_kernel(operator, input.device.type):
         return native
     return launchers("batch_norm_act", "triton") if backend == "triton" else reference
