@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment build quickstart test test-slow check format benchmark gpu-check cuda-budget triton-budget wheel clean
+.PHONY: help environment build quickstart test test-slow check format benchmark benchmark-convolutions gpu-check cuda-budget triton-budget wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ format: environment ## bring the tree into shape
 
 benchmark: build ## every operator and the VAE epoch against eager, torch.compile and pythae; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.report
+
+benchmark-convolutions: build ## convolution layers and DCGAN's networks, each pass; writes benchmarks/CONVOLUTIONS.md
+	$(BIN)/python -m benchmarks.convolution
 
 gpu-check: build ## on a CUDA machine: build, test and measure on the device; elsewhere: say what is missing
 	$(BIN)/python scripts/gpu_check.py

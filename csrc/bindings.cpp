@@ -6,6 +6,7 @@
 
 #include "common/philox.h"
 #include "cpu/kernels.h"
+#include "ops/convolution/workspace.h"
 
 namespace py = pybind11;
 
@@ -43,5 +44,7 @@ PYBIND11_MODULE(_C, m) {
       },
       py::arg("seed"), py::arg("word0"), py::arg("word1"), py::arg("word2"), py::arg("word3"),
       "The four output words of Philox4x32-10 for one counter.");
+  m.def("workspace_bytes", &dgf::thread_workspace_bytes,
+        "Bytes that the calling thread keeps for the convolutions' blocks, for tests.");
   m.attr("compiler") = __VERSION__;
 }

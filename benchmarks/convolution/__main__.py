@@ -1,7 +1,7 @@
 """Measures and writes the tables: ``python -m benchmarks.convolution [--seconds S] [--output CONVOLUTIONS.md]``.
 
 Candidates take turns within one run; medians, with 20 % and 80 %. GFLOP/s are the direct algorithm's operations over
-the time, so that minimal filtering can exceed what the processor does: the rate of a large matrix product stands beside.
+the time, so that minimal filtering can exceed what the processor does: a large product's rate stands beside.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ import pytest
 pytest.importorskip("triton")
 
 # Kernels that read whole tensors, and the cases whose columns or channels leave rows unaligned.
-STREAMING = ("forward", "backward", "likelihood", "kl", "convolution", "weight_gradient", "channel_moments")
+# Not the weight gradient: in float32 the compiler reads its transposed tiles number by number on sm_90 and sm_100.
+STREAMING = ("forward", "backward", "likelihood", "kl", "convolution", "channel_moments")
 NARROW = ("unaligned", "few channels")
 FOLDER = Path(__file__).parent
 

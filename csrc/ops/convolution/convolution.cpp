@@ -33,9 +33,7 @@ Tensor channels_last(const Tensor& t) {
   return is_channels_last(t) ? t : torch::stable::contiguous(t, torch::headeronly::MemoryFormat::ChannelsLast);
 }
 
-int64_t element_size(ScalarType type) {
-  return type == ScalarType::Double ? 8 : type == ScalarType::Float ? 4 : 2;
-}
+int64_t element_size(ScalarType type) { return type == ScalarType::Double ? 8 : type == ScalarType::Float ? 4 : 2; }
 
 Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t width, ScalarType type) {
   const int64_t sizes[] = {batch, channels, height, width};
@@ -67,9 +65,8 @@ void check_geometry(int64_t kernel, int64_t stride, int64_t padding) {
 
 const void* channel_operand(const std::optional<Tensor>& t, const Tensor& input, int64_t channels, const char* name) {
   if (!t) return nullptr;
-  STD_TORCH_CHECK(t->scalar_type() == accumulation_type(input) && t->numel() == channels && t->is_contiguous(),
-                  "deepgen_fast: ", name,
-                  " must be a contiguous vector of the output channels, in the accumulation dtype");
+  STD_TORCH_CHECK(t->scalar_type() == accumulation_type(input) && t->numel() == channels, "deepgen_fast: ", name,
+                  " must have one number an output channel, in the accumulation dtype");
   return t->const_data_ptr();
 }
 
@@ -107,6 +104,7 @@ std::tuple<Tensor, Tensor> run_image(const Tensor& given, const Tensor& given_we
                                      bool want_statistics) {
   STD_TORCH_CHECK(!want_statistics || activation == 0, "deepgen_fast: statistics are those before an activation");
   const Tensor input = channels_last(given), weight = dense(given_weight);
+  const std::optional<Tensor> dense_scale = dense(scale), dense_shift = dense(shift);
   const int64_t channels = transposed ? shape.large_channels : shape.small_channels;
   const int64_t height = transposed ? shape.large_height : shape.small_height;
   const int64_t width = transposed ? shape.large_width : shape.small_width;
@@ -117,9 +115,9 @@ std::tuple<Tensor, Tensor> run_image(const Tensor& given, const Tensor& given_we
   (transposed ? arguments.small : arguments.large) = input.const_data_ptr();
   arguments.weight = weight.const_data_ptr();
   arguments.output = output.mutable_data_ptr();
-  arguments.epilogue = {channel_operand(scale, input, channels, "scale"),
-                        channel_operand(shift, input, channels, "shift"), static_cast<int>(activation), negative_slope,
-                        nullptr};
+  arguments.epilogue = {channel_operand(dense_scale, input, channels, "scale"),
+                        channel_operand(dense_shift, input, channels, "shift"), static_cast<int>(activation),
+                        negative_slope, nullptr};
   const int64_t phase_height = transposed ? divide_up(height, shape.stride) : height;
   const int64_t phase_width = transposed ? divide_up(width, shape.stride) : width;
   const int64_t tiles = shape.batch * divide_up(phase_height, 4) * divide_up(phase_width, 4);

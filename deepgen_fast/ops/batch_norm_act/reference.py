@@ -57,7 +57,9 @@ def batch_norm_act_backward(
     grad = gradient_from_argument(grad_output.to(argument.dtype), argument, activation, negative_slope)
     grad_input = grad_weight = grad_bias = grad.new_empty(0)
     if need_affine or training:
-        grad_weight, grad_bias = (grad * normalised).sum(_OTHERS), grad.sum(_OTHERS)
+        # In float64, as the kernels add: the sums are long.
+        grad_weight = (grad * normalised).sum(_OTHERS, dtype=torch.float64).to(grad.dtype)
+        grad_bias = grad.sum(_OTHERS, dtype=torch.float64).to(grad.dtype)
     if need_input:
         scale = invstd.to(argument.dtype) if weight is None else invstd.to(argument.dtype) * weight.to(argument.dtype)
         if training:
