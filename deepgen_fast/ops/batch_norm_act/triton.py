@@ -40,7 +40,7 @@ _COEFFICIENT_TILES, _COEFFICIENT_CHANNELS = 32, 16
 class _Walk(NamedTuple):
     """How the kernels walk an image: its size, and whether each channel's pixels are contiguous."""
 
-    pixels: int  # of all images
+    batch: int
     channels: int
     space: int  # pixels of one image
     planar: bool
@@ -49,7 +49,12 @@ class _Walk(NamedTuple):
     def of(cls, image: Tensor) -> _Walk:
         batch, channels = image.shape[:2]
         space = math.prod(image.shape[2:])
-        return cls(batch * space, channels, space, _is_planar(image))
+        return cls(batch, channels, space, _is_planar(image))
+
+    @property
+    def pixels(self) -> int:
+        """Of all images."""
+        return self.batch * self.space
 
     def tile(self, elements: int) -> ChannelTile:
         if self.planar:
@@ -60,7 +65,7 @@ class _Walk(NamedTuple):
     def sizes(self, tile: ChannelTile) -> tuple[int, int, int, int]:
         """The kernels' arguments."""
         unit, space_unit = channel_unit(self.channels), channel_unit(self.space)
-        return self.pixels, self.channels // unit, self.space // space_unit, tile.col_tiles
+        return self.batch, self.channels // unit, self.space // space_unit, tile.col_tiles
 
     def constants(self, tile: ChannelTile) -> dict[str, int | bool]:
         """What the kernels are compiled for; a last program reaches up to a 256th past the image's end."""

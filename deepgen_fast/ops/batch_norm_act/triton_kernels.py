@@ -24,6 +24,16 @@ from deepgen_fast.ops.triton_math import accumulation_dtype
 
 
 @triton.jit
+def _sizes(batch, units, space_units, UNIT: tl.constexpr, SPACE_UNIT: tl.constexpr, WIDE: tl.constexpr):
+    """(pixels of all images, channels, pixels of one image), with the divisors that the compiler needs to see: those of
+    the pixels make the mask of a planar tile one value for each 128-bit access."""
+    space = space_units * SPACE_UNIT
+    if WIDE:
+        space = tl.to_tensor(space).to(tl.int64)
+    return batch * space, units * UNIT, space
+
+
+@triton.jit
 def _tile(index, col_tiles, ROWS: tl.constexpr, COLS: tl.constexpr, WIDE: tl.constexpr):
     """(pixels [ROWS], channels [COLS]) of a tile; column tiles are innermost."""
     if WIDE:
@@ -80,12 +90,12 @@ def _argument(deviation, scale, bias):
     return tl.fma(deviation, scale + tl.zeros_like(deviation), bias + tl.zeros_like(deviation))
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles"])
+@triton.jit(do_not_specialize=["batch", "units", "space_units", "col_tiles"])
 def channel_moments_kernel(
     moments_ptr,
     count_ptr,
     input_ptr,
-    pixels,
+    batch,
     units,
     space_units,
     col_tiles,
@@ -99,7 +109,7 @@ def channel_moments_kernel(
 ):
     """Partial statistics [tiles, 2, channels] and counts [tiles] of ROWS pixels each."""
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels, space = units * UNIT, space_units * SPACE_UNIT
+    pixels, channels, space = _sizes(batch, units, space_units, UNIT, SPACE_UNIT, WIDE)
     pixel, channel = _tile(tl.program_id(0), col_tiles, ROWS, COLS, WIDE)
     exists = _exists(channel, channels, FULL)
     inside = _inside(pixel, pixels, exists)
@@ -115,7 +125,7 @@ def channel_moments_kernel(
         tl.store(count_ptr + tile, count)
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles"])
+@triton.jit(do_not_specialize=["batch", "units", "space_units", "col_tiles"])
 def forward_kernel(
     output_ptr,
     input_ptr,
@@ -123,7 +133,7 @@ def forward_kernel(
     invstd_ptr,
     weight_ptr,
     bias_ptr,
-    pixels,
+    batch,
     units,
     space_units,
     col_tiles,
@@ -138,7 +148,7 @@ def forward_kernel(
     WIDE: tl.constexpr,
 ):
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels, space = units * UNIT, space_units * SPACE_UNIT
+    pixels, channels, space = _sizes(batch, units, space_units, UNIT, SPACE_UNIT, WIDE)
     pixel, channel = _tile(tl.program_id(0), col_tiles, ROWS, COLS, WIDE)
     exists = _exists(channel, channels, FULL)
     inside = _inside(pixel, pixels, exists)
@@ -149,7 +159,7 @@ def forward_kernel(
     tl.store(output_ptr + offset, value.to(output_ptr.dtype.element_ty), mask=inside)
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles", "steps"])
+@triton.jit(do_not_specialize=["batch", "units", "space_units", "col_tiles", "steps"])
 def backward_sums_kernel(
     partial_ptr,
     grad_ptr,
@@ -158,7 +168,7 @@ def backward_sums_kernel(
     invstd_ptr,
     weight_ptr,
     bias_ptr,
-    pixels,
+    batch,
     units,
     space_units,
     col_tiles,
@@ -175,7 +185,7 @@ def backward_sums_kernel(
 ):
     """partial [chunks, 2, channels]: sum g and sum g (x - mean) of ``steps`` tiles of ROWS pixels."""
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels, space = units * UNIT, space_units * SPACE_UNIT
+    pixels, channels, space = _sizes(batch, units, space_units, UNIT, SPACE_UNIT, WIDE)
     chunk = tl.program_id(0) // col_tiles
     lane, channel = _tile(tl.program_id(0) % col_tiles, col_tiles, ROWS, COLS, WIDE)
     exists = _exists(channel, channels, FULL)
@@ -239,7 +249,7 @@ def coefficients_kernel(
         tl.store(coefficient_ptr + channels + channel, projection.to(element), mask=exists)
 
 
-@triton.jit(do_not_specialize=["pixels", "units", "space_units", "col_tiles"])
+@triton.jit(do_not_specialize=["batch", "units", "space_units", "col_tiles"])
 def backward_input_kernel(
     grad_input_ptr,
     grad_ptr,
@@ -249,7 +259,7 @@ def backward_input_kernel(
     weight_ptr,
     bias_ptr,
     coefficient_ptr,
-    pixels,
+    batch,
     units,
     space_units,
     col_tiles,
@@ -264,7 +274,7 @@ def backward_input_kernel(
     WIDE: tl.constexpr,
 ):
     ACC: tl.constexpr = accumulation_dtype(input_ptr.dtype.element_ty)
-    channels, space = units * UNIT, space_units * SPACE_UNIT
+    pixels, channels, space = _sizes(batch, units, space_units, UNIT, SPACE_UNIT, WIDE)
     pixel, channel = _tile(tl.program_id(0), col_tiles, ROWS, COLS, WIDE)
     exists = _exists(channel, channels, FULL)
     inside = _inside(pixel, pixels, exists)
