@@ -1,7 +1,6 @@
 // 16 lanes of double, for sums over many elements. (Doubles, in lanes.h, is what float64 tensors are computed in, one
 // lane at a time through libm; this is for the float path, and fast.)
 
-typedef double NativeDouble __attribute__((vector_size(DGF_VECTOR_BYTES)));
 typedef double UnalignedDouble __attribute__((vector_size(DGF_VECTOR_BYTES), aligned(8), may_alias));
 
 constexpr int kDoublesAPart = kPartLanes / 2;
@@ -51,18 +50,7 @@ DGF_INLINE void store_doubles(const DoubleLanes& x,
 
 DGF_INLINE DoubleLanes to_doubles(const Floats& x) {
   DoubleLanes r;
-#if DGF_VECTOR_BYTES == 64
-  const __m512 all = (__m512)x.part[0];
-  r.part[0] = (NativeDouble)_mm512_cvtps_pd(_mm512_castps512_ps256(all));
-  r.part[1] = (NativeDouble)_mm512_cvtps_pd(_mm512_extractf32x8_ps(all, 1));
-#elif DGF_VECTOR_BYTES == 32
-  DGF_EACH_PART(const __m256 eight = (__m256)x.part[p];
-                r.part[2 * p] = (NativeDouble)_mm256_cvtps_pd(_mm256_castps256_ps128(eight));
-                r.part[2 * p + 1] = (NativeDouble)_mm256_cvtps_pd(_mm256_extractf128_ps(eight, 1)))
-#else
-  DGF_EACH_PART(for (int lane = 0; lane < kPartLanes; ++lane)
-                    r.part[2 * p + lane / kDoublesAPart][lane % kDoublesAPart] = (double)x.part[p][lane])
-#endif
+  DGF_EACH_PART(widen_halves(x.part[p], r.part[2 * p], r.part[2 * p + 1]))
   return r;
 }
 DGF_INLINE DoubleLanes to_doubles(const Doubles& x) { return load_doubles(x.lane); }
