@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from deepgen_fast.nn import layers
 from deepgen_fast.nn.runs import Run, compute, run_at
@@ -54,8 +53,6 @@ class Block(nn.Sequential):
         for layer in inner:
             if (reason := layers.changed(layer)) is not None:
                 return f"{type(layer).__name__} has {reason}"
-            if parametrize.is_parametrized(layer):  # reading a weight may change it: spectral norm iterates
-                return f"{type(layer).__name__} is parametrized"
         if not inner or layers.role(inner[0]) != self._role:
             return "the first layer was replaced"
         run = run_at(inner, 0)
@@ -69,8 +66,8 @@ class GeneratorBlock(Block):
 
     Is ``nn.Sequential(nn.ConvTranspose2d(...), nn.BatchNorm2d(...), nn.ReLU())``, with their parameters,
     ``state_dict`` keys and initialisation, and computes it by :func:`deepgen_fast.conv_transpose_bn_act`. Layers may be
-    replaced, frozen and parametrized (spectral norm); where one has hooks or a parametrization, or is not what
-    the fused operator computes, the layers run one by one (``why_plain()`` says why).
+    replaced, frozen and parametrized (spectral norm); where one has hooks, or is not what the fused operator
+    computes, the layers run one by one (``why_plain()`` says why).
 
     Args:
         in_channels, out_channels: of the images.

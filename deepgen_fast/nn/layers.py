@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as module_internals
+from torch.nn.utils import parametrize
 
 Pair = tuple[int, int]
 
@@ -102,9 +103,21 @@ def why_not(layer: Any) -> str | None:
     return "padding='same' with an even kernel" if padding_of(layer) is None else None
 
 
+def _stored(layer: Any, name: str) -> Any:
+    """A tensor of the layer, as it is stored where it is parametrized.
+
+    To read the attribute is to compute it, which may change it: spectral norm takes a step of its power iteration. So a
+    call may read it once, as the plain layer's does.
+    """
+    if parametrize.is_parametrized(layer, name):
+        parts = layer.parametrizations[name]
+        return parts.original if hasattr(parts, "original") else parts.original0
+    return getattr(layer, name)
+
+
 def why_not_here(layer: Any, input: Any) -> str | None:
     """Why PyTorch's own forward gets this input (and raises, where something is wrong with it), None when ours does."""
-    weight, bias = layer.weight, layer.bias
+    weight, bias = _stored(layer, "weight"), _stored(layer, "bias")
     if not is_plain(input) or not is_plain(weight) or not (bias is None or is_plain(bias)):
         return "a tensor subclass"
     if input.layout is not torch.strided or weight.layout is not torch.strided:

@@ -57,10 +57,12 @@ def compute(
     algorithm: str = "auto",
     backend: str = "auto",
     output_padding: tuple[int, int] | None = None,
+    tensors: tuple[Tensor, Tensor | None] | None = None,
 ) -> Tensor:
     """The run's layers on ``input``, by one fused operator; channels-last where the input is.
 
-    ``output_padding`` is that of a transposed convolution where one call has another than the layer.
+    ``output_padding`` is that of a transposed convolution where one call has another than the layer; ``tensors`` are
+    the convolution's weight and bias where the caller has read them, see ``layers.why_not_here``.
     """
     convolution, norm, activation = run
     options: dict[str, Any] = {
@@ -72,7 +74,7 @@ def compute(
     transposed = layers.role(convolution) is layers.TRANSPOSED_CONVOLUTION
     if transposed:
         options["output_padding"] = convolution.output_padding if output_padding is None else output_padding
-    weight, bias = convolution.weight, convolution.bias
+    weight, bias = (convolution.weight, convolution.bias) if tensors is None else tensors
     if recording.active():
         recording.note(run, (transposed, input, weight, bias), options)
     if norm is None and activation is None:

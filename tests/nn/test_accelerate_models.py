@@ -191,7 +191,12 @@ def test_images_stay_channels_last_within_a_run_of_runs(monkeypatch: pytest.Monk
 
     seen = []
     compute = modules.compute
-    monkeypatch.setattr(modules, "compute", lambda run, x: (seen.append(channels_last(x)), compute(run, x))[1])
+
+    def watched(run, x, **given):
+        seen.append(channels_last(x))
+        return compute(run, x, **given)
+
+    monkeypatch.setattr(modules, "compute", watched)
     model, _, z = build("generator")
     image = accelerate(model)(z)
     assert seen == [True] * 4

@@ -184,6 +184,7 @@ def test_spectral_norm(block: Any) -> None:
         wrap(ours[0])
         torch.manual_seed(2)
         wrap(theirs[0])
+        assert (ours.why_plain() is None) == (wrap is not nn.utils.spectral_norm)
         x = images(ours)
         for module in (ours, theirs):
             module(x).square().sum().backward()

@@ -80,10 +80,11 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> Any:
         start += run.length
         following = _run_at(sequence, start)
         # The format of the plain layers' result.
-        last = channels_last(run.convolution.weight) if ours else result_channels_last(value, run.convolution.weight)
+        weight, bias = run.convolution.weight, run.convolution.bias
+        last = channels_last(weight) if ours else result_channels_last(value, weight)
         if following is not None and not transforming():  # vmap knows no memory formats
             value = in_format(value, True)
-        value = compute(run, value)
+        value = compute(run, value, tensors=(weight, bias))
         if ours and not last and following is None:
             value = in_format(value, False)
         ours = not last and following is not None
