@@ -13,6 +13,10 @@ import deepgen_fast as dgf
 X = torch.rand(4, 6)  # [batch, event]
 Z = torch.rand(4, 3)
 
+IMAGE = torch.rand(2, 3, 8, 8)
+WEIGHT = torch.rand(3, 3, 4, 4)
+ONES = torch.ones(3)
+
 Call = Callable[[], Any]
 kl, bernoulli, gaussian, loss = (
     dgf.reparameterize_kl,
@@ -20,6 +24,7 @@ kl, bernoulli, gaussian, loss = (
     dgf.gaussian_log_likelihood,
     dgf.negative_elbo,
 )
+conv, deconv, conv_bn, deconv_bn = dgf.conv2d, dgf.conv_transpose2d, dgf.conv_bn_act, dgf.conv_transpose_bn_act
 
 TYPE_ERRORS: dict[str, tuple[Call, str]] = {
     "logits not a tensor": (lambda: bernoulli([0.0], X), r"logits must be a torch.Tensor, got list"),
@@ -49,6 +54,29 @@ TYPE_ERRORS: dict[str, tuple[Call, str]] = {
     "likelihood_logvar a number": (
         lambda: loss(X, X, Z, Z, likelihood="gaussian", likelihood_logvar=1.0),
         r"likelihood_logvar must be a torch.Tensor, got float",
+    ),
+    "image not a tensor": (lambda: conv([1.0], WEIGHT), r"x must be a torch.Tensor, got list"),
+    "weight not a tensor": (lambda: deconv(IMAGE, None), r"weight must be a torch.Tensor, got NoneType"),
+    "bias a number": (lambda: conv(IMAGE, WEIGHT, 1.0), r"bias must be a torch.Tensor, got float"),
+    "weight wider": (lambda: conv(IMAGE, WEIGHT.double()), r"weight must have the dtype of x.*got torch.float64"),
+    "bias half": (lambda: deconv(IMAGE, WEIGHT, ONES.half()), r"bias must have the dtype of x.*got torch.float16"),
+    "stride a float": (lambda: conv(IMAGE, WEIGHT, stride=2.0), r"stride must be an int or a pair of ints, got 2.0"),
+    "padding a string": (
+        lambda: conv(IMAGE, WEIGHT, padding="same"),
+        r"padding must be an int or a pair of ints, got 'same'",
+    ),
+    "training a number": (lambda: conv_bn(IMAGE, WEIGHT, training=1), r"training must be a bool, got 1"),
+    "momentum None": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=True, momentum=None),
+        r"momentum must be a float, got None",
+    ),
+    "negative slope a string": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=True, negative_slope="2"),
+        r"negative_slope must be a float, got '2'",
+    ),
+    "running statistics wider": (
+        lambda: deconv_bn(IMAGE, WEIGHT, training=True, running_mean=ONES.double()),
+        r"running_mean must have the dtype of x.*got torch.float64",
     ),
 }
 
@@ -118,6 +146,56 @@ VALUE_ERRORS: dict[str, tuple[Call, str]] = {
     "another batch": (
         lambda: loss(X, X, Z[:3], Z[:3]),
         r"mean must have the batch size of target, 4, got shape \[3, 3\]",
+    ),
+    "image without channels": (lambda: conv(X, WEIGHT), r"x must have shape \[batch, channels, height.*\[4, 6\]"),
+    "flat weight": (lambda: conv(IMAGE, X), r"weight must have shape \[out_channels, in_channels, kernel.*\[4, 6\]"),
+    "weight without taps": (
+        lambda: deconv(IMAGE, WEIGHT[:, :, :0]),
+        r"weight must have shape \[in_channels, out_channels, kernel.*0, 4\]",
+    ),
+    "other channels": (
+        lambda: conv(IMAGE[:, :2], WEIGHT),
+        r"x must have the 3 input channels of weight.*got \[2, 2, 8, 8\]",
+    ),
+    "bias of another length": (
+        lambda: deconv(IMAGE, WEIGHT, torch.ones(4)),
+        r"bias must have shape \[out_channels\], \[3\], got \[4\]",
+    ),
+    "weight on another device": (
+        lambda: conv(IMAGE, WEIGHT.to("meta")),
+        r"weight must be on the device of x, cpu, got meta",
+    ),
+    "no stride": (lambda: conv(IMAGE, WEIGHT, stride=0), r"stride must be.*at least 1, got 0"),
+    "negative padding": (lambda: deconv(IMAGE, WEIGHT, padding=(1, -1)), r"padding must be.*at least 0, got \(1, -1\)"),
+    "three strides": (lambda: conv(IMAGE, WEIGHT, stride=(1, 2, 3)), r"stride must be.*got \(1, 2, 3\)"),
+    "output padding of a stride": (
+        lambda: deconv(IMAGE, WEIGHT, output_padding=2),
+        r"output_padding must be smaller than stride, \(2, 2\), got 2",
+    ),
+    "kernel larger than the image": (
+        lambda: conv(IMAGE[:, :, :1], WEIGHT),
+        r"x must be large enough for an output.*\(0, 4\) from \[2, 3, 1, 8\]",
+    ),
+    "unknown algorithm": (
+        lambda: conv(IMAGE, WEIGHT, algorithm="fft"),
+        r"algorithm must be one of 'auto', 'direct'.*got 'fft'",
+    ),
+    "unknown backend of a convolution": (lambda: conv(IMAGE, WEIGHT, backend="mkl"), r"backend must be one of 'auto'"),
+    "unknown activation": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=True, activation="gelu"),
+        r"activation must be one of.*got 'gelu'",
+    ),
+    "no running statistics": (
+        lambda: deconv_bn(IMAGE, WEIGHT, training=False, running_mean=ONES),
+        r"running_mean and running_var must be given where training is False",
+    ),
+    "batch norm of other channels": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=True, bn_weight=torch.ones(2)),
+        r"bn_weight must have shape \[out_channels\], \[3\], got \[2\]",
+    ),
+    "one value a channel": (
+        lambda: conv_bn(IMAGE[:1, :, :2, :2], WEIGHT, training=True),
+        r"x must give more than 1 value per channel",
     ),
 }
 
