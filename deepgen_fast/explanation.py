@@ -191,7 +191,8 @@ def _run_row(names: dict[nn.Module, list[str]], run: Any, operands: tuple, geome
     if len(parts) > 1:
         operator = "conv_transpose_bn_act" if transposed else "conv_bn_act"
     name = ", ".join(name for part in parts for name in names.get(part, ["(outside the model)"]))
-    return _convolution_row(name, " + ".join(map(_describe, parts)), operator, operands, geometry)
+    fused = len(parts) > 1 and (run.norm is None or not run.norm.training)  # else its statistics come first
+    return _convolution_row(name, " + ".join(map(_describe, parts)), operator, operands, geometry, fused)
 
 
 def _left_reason(module: Any, parent: Any, heard: _Heard, ran: bool) -> str | None:
@@ -200,7 +201,7 @@ def _left_reason(module: Any, parent: Any, heard: _Heard, ran: bool) -> str | No
     if isinstance(module, Block):
         return module.why_plain()
     if isinstance(parent, Block) and parent.why_plain() is None:
-        return unseen
+        return heard.reasons.get(module, unseen)
     if isinstance(module, (_ConvNd, nn.Sequential)):
         if not isinstance(module, Accelerated):
             inside = parent is not None and closed(parent)
@@ -232,7 +233,9 @@ def _describe(layer: Any) -> str:
 # ---- operators -------------------------------------------------------------------------------------------------------
 
 
-def _convolution_row(name: str, layer: str, operator: str, operands: tuple, options: dict[str, Any]) -> Row:
+def _convolution_row(
+    name: str, layer: str, operator: str, operands: tuple, options: dict[str, Any], fused: bool
+) -> Row:
     """The three passes of a convolution, and the reason of the forward's algorithm; of others where they differ."""
     transposed, x, weight, bias = operands
     image, weight, _, output_padding, request = check_operands(
@@ -242,7 +245,7 @@ def _convolution_row(name: str, layer: str, operator: str, operands: tuple, opti
     forward = CONV_TRANSPOSE2D if transposed else CONV2D
     input_gradient = CONV2D if transposed else CONV_TRANSPOSE2D
     first, second, third = (
-        request.pass_choice(kernel, transposed, image, weight, output_padding)
+        request.pass_choice(kernel, transposed, image, weight, output_padding, fused and kernel == forward)
         for kernel in (forward, input_gradient, WEIGHT_GRADIENT)
     )
     reasons = [first.reason]
@@ -262,7 +265,8 @@ def _explain_operator(name: str, example: tuple, options: dict[str, Any]) -> Exp
         for tensor_name, value in (("x", x), ("weight", weight)):
             check_tensor(tensor_name, value)
         operands = ("transpose" in name, x, weight, bias)
-        row = _convolution_row("", f"weight {list(weight.shape)}", name, operands, given)
+        fused = name.endswith("_bn_act") and not (given["normalize"] and given["training"])
+        row = _convolution_row("", f"weight {list(weight.shape)}", name, operands, given, fused)
         return Explanation(f"{name} on x {list(x.shape)}", (row,))
     first_name, first = next(iter(given.items()))
     check_tensor(first_name, first)

@@ -7,8 +7,7 @@ the time, so that minimal filtering can exceed what the processor does: a large 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,26 +16,9 @@ from torch.utils import benchmark
 import deepgen_fast as dgf
 from benchmarks import environment
 from benchmarks.convolution import layers, networks
+from benchmarks.convolution.timing import quantile, take_turns
 
 HERE = Path(__file__).parent
-
-
-def take_turns(candidates: Sequence[Callable[[], object]], seconds: float) -> list[list[float]]:
-    """Seconds of each call; at least five of each candidate."""
-    for run in candidates:
-        run()
-    times: list[list[float]] = [[] for _ in candidates]
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < 5:
-        for run, taken in zip(candidates, times, strict=True):
-            start = time.perf_counter()
-            run()
-            taken.append(time.perf_counter() - start)
-    return times
-
-
-def quantile(times: list[float], share: float) -> float:
-    return sorted(times)[round(share * (len(times) - 1))]
 
 
 def row(name: str, times: list[list[float]], target: float, multiply_adds: float | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from deepgen_fast.nn import layers
+from deepgen_fast.nn import layers, recording
 from deepgen_fast.nn.runs import Run, compute, run_at
 from deepgen_fast.ops.activation import ACTIVATIONS
 
@@ -40,6 +40,9 @@ class Block(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:
         """One fused operator; the layers one by one where :meth:`why_plain` has a reason."""
         if self.why_plain() is not None or layers.why_not_here(self[0], input) is not None:
+            return super().forward(input)
+        if self.algorithm == self.backend == "auto" and layers.too_small(self[0], input):
+            recording.note_left(self[0], layers.TOO_SMALL)
             return super().forward(input)
         return compute(cast(Run, run_at(list(self), 0)), input, self.algorithm, self.backend)
 

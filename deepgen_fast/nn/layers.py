@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as module_internals
 from torch.nn.utils import parametrize
 
+from deepgen_fast.ops.convolution.algorithm import FEW_CHANNELS, SMALL_CALL
+
 Pair = tuple[int, int]
 
 CONVOLUTION, TRANSPOSED_CONVOLUTION, BATCH_NORM, SEQUENTIAL = (
@@ -33,6 +35,10 @@ ROLES: dict[Callable, str] = {
 }
 ACTIVATIONS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid"})
 CONVOLUTIONS = frozenset({CONVOLUTION, TRANSPOSED_CONVOLUTION})
+
+# Multiply-adds of a convolution: below so many, what a fused call gains is less than what it costs beyond PyTorch's
+# calls, some 50 us with batch norm, forward and backward. Edge layers gain sooner.
+SMALL_LAYER = 2e7
 
 _CALL = nn.Module.__call__
 _CONV_FORWARD = nn.Conv2d._conv_forward
@@ -133,3 +139,19 @@ def why_not_here(layer: Any, input: Any) -> str | None:
     if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
         return f"input has dtype {input.dtype}, the weight {weight.dtype}"
     return None
+
+
+TOO_SMALL = "so few multiplications that a fused call would take longer"
+
+
+def too_small(layer: Any, input: Tensor) -> bool:
+    """Whether PyTorch computes this convolution in less time than it takes to find out how else one might.
+
+    Told by what it multiplies, on a CPU; elsewhere nothing was measured.
+    """
+    if not input.is_cpu:
+        return False
+    height, width = layer.stride if role(layer) is CONVOLUTION else (1, 1)
+    edge = min(layer.in_channels, layer.out_channels) <= FEW_CHANNELS or input.shape[2] == 1
+    weights = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1]
+    return input.numel() * weights < (SMALL_CALL if edge else SMALL_LAYER) * height * width

@@ -79,7 +79,7 @@ def activation_gradient(grad, x, NEGATIVE_SLOPE: tl.constexpr, ACTIVATION: tl.co
     elif ACTIVATION == LEAKY_RELU:
         return tl.where(x > 0.0, grad, grad * NEGATIVE_SLOPE)
     elif ACTIVATION == TANH or ACTIVATION == SIGMOID:  # noqa: SIM109
-        # With s = sigmoid(-|x|), at most a half: sigmoid'(x) = s - s^2, and tanh'(x) = 4 sigmoid'(2 x). Nothing cancels.
+        # With s = sigmoid(-|x|), at most a half: sigmoid'(x) = s - s^2, tanh'(x) = 4 sigmoid'(2 x). Nothing cancels.
         decay = exp(tl.abs(x) * (-2.0 if ACTIVATION == TANH else -1.0))
         s = divide(decay, decay + 1.0)
         return grad * ((s - s * s) * (4.0 if ACTIVATION == TANH else 1.0))

@@ -260,19 +260,72 @@ void with_accumulation_type(const Tensor& input, F body) {
     body(float{});
 }
 
-Tensor batch_norm_act(const Tensor& input, const Tensor& mean, const Tensor& invstd, std::optional<Tensor> weight,
-                      std::optional<Tensor> bias, int64_t activation, double negative_slope) {
-  check_input(input);
-  const auto kernel = batch_norm_kernels().forward[static_cast<int>(element_of(input, "input"))];
-  const BatchNormInputs in(input, mean, invstd, weight, bias);
-  const Tensor output = empty_strided_like(in.input);
-  with_accumulation_type(input, [&](auto zero) {
+// What a training step keeps of the statistics of `count` numbers a channel: mean and 1 / standard deviation, in float64
+// if `wide`, else float32; and the running statistics moved, as PyTorch moves them, by an exponential average that takes
+// the unbiased variance.
+std::tuple<Tensor, Tensor> batch_norm_moments(const Tensor& statistics, int64_t numbers, bool wide,
+                                              std::optional<Tensor> running_mean, std::optional<Tensor> running_var,
+                                              double momentum, double eps) {
+  STD_TORCH_CHECK(
+      statistics.scalar_type() == ScalarType::Double && statistics.dim() == 2 && statistics.size(0) == 2,
+      "deepgen_fast: statistics must be [2, channels] in float64");
+  const int64_t channels = statistics.size(1);
+  const double count = static_cast<double>(numbers);
+  const ScalarType type = wide ? ScalarType::Double : ScalarType::Float;
+  const Tensor dense_statistics = dense(statistics);
+  const double* mean = static_cast<const double*>(dense_statistics.const_data_ptr());
+  const double* deviations = mean + channels;
+  const Tensor kept_mean = empty({channels}, type), kept_invstd = empty({channels}, type);
+  const auto each = [&](const Tensor& to, auto of_channel) {
+    STD_TORCH_CHECK(to.numel() == channels && to.is_contiguous(), "deepgen_fast: running statistics must be dense");
+    if (to.scalar_type() == ScalarType::Double) {
+      double* data = static_cast<double*>(to.mutable_data_ptr());
+      for (int64_t c = 0; c < channels; ++c) data[c] = of_channel(c, data[c]);
+    } else {
+      STD_TORCH_CHECK(to.scalar_type() == ScalarType::Float,
+                      "deepgen_fast: running statistics must be float32 or float64");
+      float* data = static_cast<float*>(to.mutable_data_ptr());
+      for (int64_t c = 0; c < channels; ++c) data[c] = static_cast<float>(of_channel(c, data[c]));
+    }
+  };
+  each(kept_mean, [&](int64_t c, double) { return mean[c]; });
+  each(kept_invstd, [&](int64_t c, double) { return 1.0 / std::sqrt(deviations[c] / std::max(count, 1.0) + eps); });
+  if (running_mean && count > 0)
+    each(*running_mean, [&](int64_t c, double old) { return old + momentum * (mean[c] - old); });
+  if (running_var && count > 0)
+    each(*running_var, [&](int64_t c, double old) {
+      return old + momentum * (deviations[c] / std::max(count - 1.0, 1.0) - old);
+    });
+  return {kept_mean, kept_invstd};
+}
+
+void normalise_into(const Tensor& output, const BatchNormInputs& in, int64_t activation, double negative_slope) {
+  const auto kernel = batch_norm_kernels().forward[static_cast<int>(element_of(in.input, "input"))];
+  with_accumulation_type(in.input, [&](auto zero) {
     BatchNormCall<decltype(zero)> call(in, activation, negative_slope);
     call.arguments.output = output.mutable_data_ptr();
     const std::vector<Segment> segments = in.view.segments(kGrain, std::numeric_limits<int32_t>::max());
     over_segments(segments, [&](int64_t i) { kernel(call.arguments, segments[i]); });
   });
+}
+
+Tensor batch_norm_act(const Tensor& input, const Tensor& mean, const Tensor& invstd, std::optional<Tensor> weight,
+                      std::optional<Tensor> bias, int64_t activation, double negative_slope) {
+  check_input(input);
+  const BatchNormInputs in(input, mean, invstd, weight, bias);
+  const Tensor output = empty_strided_like(in.input);
+  normalise_into(output, in, activation, negative_slope);
   return output;
+}
+
+// Over the input itself, where nobody needs it any more: no fresh memory, and half the traffic.
+void batch_norm_act_(const Tensor& input, const Tensor& mean, const Tensor& invstd, std::optional<Tensor> weight,
+                     std::optional<Tensor> bias, int64_t activation, double negative_slope) {
+  check_input(input);
+  const BatchNormInputs in(input, mean, invstd, weight, bias);
+  STD_TORCH_CHECK(in.input.const_data_ptr() == input.const_data_ptr(),
+                  "deepgen_fast: input must be dense to be normalised in place");
+  normalise_into(input, in, activation, negative_slope);
 }
 
 std::tuple<Tensor, Tensor, Tensor> batch_norm_act_backward(const Tensor& grad_output, const Tensor& input,
@@ -336,6 +389,12 @@ STABLE_TORCH_LIBRARY_FRAGMENT(deepgen_fast, m) {
       "batch_norm_act(Tensor input, Tensor mean, Tensor invstd, Tensor? weight, Tensor? bias, int activation, "
       "float negative_slope) -> Tensor");
   m.def(
+      "batch_norm_act_(Tensor(a!) input, Tensor mean, Tensor invstd, Tensor? weight, Tensor? bias, int activation, "
+      "float negative_slope) -> ()");
+  m.def(
+      "batch_norm_moments(Tensor statistics, int count, bool wide, Tensor(a!)? running_mean, Tensor(b!)? running_var, "
+      "float momentum, float eps) -> (Tensor, Tensor)");
+  m.def(
       "batch_norm_act_backward(Tensor grad_output, Tensor input, Tensor mean, Tensor invstd, Tensor? weight, "
       "Tensor? bias, int activation, float negative_slope, bool training, bool need_input, bool need_affine) "
       "-> (Tensor, Tensor, Tensor)");
@@ -344,6 +403,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(deepgen_fast, m) {
 STABLE_TORCH_LIBRARY_IMPL(deepgen_fast, CPU, m) {
   m.impl("channel_statistics", TORCH_BOX(&channel_statistics));
   m.impl("batch_norm_act", TORCH_BOX(&batch_norm_act));
+  m.impl("batch_norm_act_", TORCH_BOX(&batch_norm_act_));
+  m.impl("batch_norm_moments", TORCH_BOX(&batch_norm_moments));
   m.impl("batch_norm_act_backward", TORCH_BOX(&batch_norm_act_backward));
 }
 

@@ -14,7 +14,7 @@ namespace dgf {
 constexpr int64_t kDepth = 128;
 // Bytes of one of a task's large buffers (windows or products); with the transformed weights and the other one a task
 // stays below 10 MB.
-constexpr int64_t kBufferBytes = 7 << 19;
+constexpr int64_t kBufferBytes = 12 << 19;
 constexpr int64_t kColumns = 64;
 
 struct Plan {

@@ -18,6 +18,8 @@ def _plain_forward_has_it(layer: Any, input: Tensor) -> bool:
     reason = layers.why_not(layer) or layers.why_not_here(layer, input)
     if reason is None and layers.recorded_elsewhere():
         reason = "the model is being recorded, or its operators watched"
+    if reason is None and layers.too_small(layer, input):
+        reason = layers.TOO_SMALL
     if reason is not None and recording.active():
         recording.note_left(layer, reason)
     return reason is not None
@@ -71,7 +73,7 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> Any:
     start, ours = 0, False  # ours: the value is channels-last only between our runs
     run = _run_at(sequence, 0)
     while start < len(sequence):
-        if run is None or layers.why_not_here(run.convolution, value) is not None:
+        if run is None or _left_plain(run.convolution, value):
             value, ours = in_format(value, False) if ours else value, False
             value = sequence[start](value)
             start += 1
@@ -90,6 +92,10 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> Any:
         ours = not last and following is not None
         run = following
     return value
+
+
+def _left_plain(convolution: Any, value: Any) -> bool:
+    return layers.why_not_here(convolution, value) is not None or layers.too_small(convolution, value)
 
 
 def _run_at(sequence: Sequence[nn.Module], start: int) -> Run | None:

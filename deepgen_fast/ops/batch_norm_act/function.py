@@ -7,11 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import apply_function, transforming
-from deepgen_fast.ops.batch_norm_act import reference
+from deepgen_fast.ops.autograd import apply_function, needs_gradient, transforming
+from deepgen_fast.ops.batch_norm_act import native, reference
 from deepgen_fast.ops.batch_norm_act.autograd import BatchNormAct
 from deepgen_fast.ops.batch_norm_act.launch import launcher
+from deepgen_fast.ops.kernels import has_kernel
 from deepgen_fast.ops.rows import accumulation_dtype
+
+_WIDE = (torch.float32, torch.float64)
 
 
 class Norm(NamedTuple):
@@ -26,7 +29,13 @@ class Norm(NamedTuple):
 
 
 def normalise_by_batch(
-    input: Tensor, statistics: Tensor | None, norm: Norm, activation: int, negative_slope: float, backend: str
+    input: Tensor,
+    statistics: Tensor | None,
+    norm: Norm,
+    activation: int,
+    negative_slope: float,
+    backend: str,
+    reusable: bool = False,
 ) -> Tensor:
     """Training mode: normalise by the batch's statistics, activate, and move the running statistics.
 
@@ -34,18 +43,43 @@ def normalise_by_batch(
         input: ``[batch, channels, height, width]``.
         statistics: of the input, where the convolution took them; ``[2, channels]`` of mean and sum of squared
             deviations, float64.
+        reusable: nobody else has the input, so that the result may take its place where no gradient needs it.
     """
-    count = input.numel() // max(input.shape[1], 1)
     if statistics is None:
         launch = reference if transforming() else launcher("channel_statistics", input, backend)
         statistics = launch.channel_statistics(input.detach())
-    if count:
-        _move_running_statistics(norm, statistics, count)
-    dtype = accumulation_dtype(input.dtype)
-    mean = statistics[0].to(dtype)
-    invstd = torch.rsqrt(statistics[1] / max(count, 1) + norm.eps).to(dtype)
+    mean, invstd = _moments(input, statistics, norm, backend)
+    if reusable and _replaceable(input, norm, backend):
+        native.batch_norm_act_(input, mean, invstd, norm.weight, norm.bias, activation, negative_slope)
+        return input
     options = (activation, negative_slope, True, norm.eps, backend)
     return apply_function(BatchNormAct, input, norm.weight, norm.bias, mean, invstd, *options)
+
+
+def _replaceable(input: Tensor, norm: Norm, backend: str) -> bool:
+    if torch.compiler.is_compiling() or transforming() or needs_gradient(input, norm.weight, norm.bias):
+        return False
+    dense = input.is_contiguous() or input.is_contiguous(memory_format=torch.channels_last)
+    return dense and backend == "cpu" and has_kernel("batch_norm_act_", input.device.type)
+
+
+def _moments(input: Tensor, statistics: Tensor, norm: Norm, backend: str) -> tuple[Tensor, Tensor]:
+    """Mean and 1 / standard deviation of this batch; moves the running statistics."""
+    count, dtype = input.numel() // max(input.shape[1], 1), accumulation_dtype(input.dtype)
+    buffers = [buffer for buffer in (norm.running_mean, norm.running_var) if buffer is not None]
+    if (
+        backend == "cpu"
+        and not (torch.compiler.is_compiling() or transforming())
+        and has_kernel("batch_norm_moments", input.device.type)
+        and all(buffer.dtype in _WIDE and buffer.is_contiguous() for buffer in buffers)
+    ):
+        running = (norm.running_mean, norm.running_var, norm.momentum)
+        moments = native.batch_norm_moments(statistics, count, dtype == torch.float64, *running, norm.eps)
+        torch.autograd.graph.increment_version(buffers)  # an operator's own writes are not seen by autograd
+        return moments
+    if count:
+        _move_running_statistics(norm, statistics, count)
+    return statistics[0].to(dtype), torch.rsqrt(statistics[1] / max(count, 1) + norm.eps).to(dtype)
 
 
 @torch.no_grad()

@@ -27,6 +27,21 @@ def batch_norm_act(
     return _OPERATORS.batch_norm_act.default(input, mean, invstd, weight, bias, activation, negative_slope)
 
 
+def batch_norm_act_(
+    input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None, activation: int,
+    negative_slope: float,
+) -> None:  # fmt: skip
+    weight, bias = _channels(weight, input), _channels(bias, input)
+    _OPERATORS.batch_norm_act_.default(input, mean, invstd, weight, bias, activation, negative_slope)
+
+
+def batch_norm_moments(
+    statistics: Tensor, count: int, wide: bool, running_mean: Tensor | None, running_var: Tensor | None,
+    momentum: float, eps: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    return _OPERATORS.batch_norm_moments.default(statistics, count, wide, running_mean, running_var, momentum, eps)
+
+
 def batch_norm_act_backward(
     grad_output: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None,
     activation: int, negative_slope: float, training: bool, need_input: bool, need_affine: bool,
@@ -56,6 +71,21 @@ def _fake_forward(
     return _empty_dense(input)
 
 
+def _fake_in_place(
+    input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None, activation: int,
+    negative_slope: float,
+) -> None:  # fmt: skip
+    return None
+
+
+def _fake_moments(
+    statistics: Tensor, count: int, wide: bool, running_mean: Tensor | None, running_var: Tensor | None,
+    momentum: float, eps: float,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    size, dtype = (statistics.shape[1],), torch.float64 if wide else torch.float32
+    return statistics.new_empty(size, dtype=dtype), statistics.new_empty(size, dtype=dtype)
+
+
 def _fake_backward(
     grad_output: Tensor, input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None,
     activation: int, negative_slope: float, training: bool, need_input: bool, need_affine: bool,
@@ -69,6 +99,8 @@ def _fake_backward(
 for _name, _fake in (
     ("channel_statistics", _fake_statistics),
     ("batch_norm_act", _fake_forward),
+    ("batch_norm_act_", _fake_in_place),
+    ("batch_norm_moments", _fake_moments),
     ("batch_norm_act_backward", _fake_backward),
 ):
     if hasattr(_OPERATORS, _name):

@@ -24,13 +24,39 @@ ALGORITHMS = ("auto", "direct", "minimal", "product")
 CONV_TRANSPOSE2D, CONV2D, WEIGHT_GRADIENT = KERNELS = ("conv_transpose2d", "conv2d", "weight_gradient")
 _OPERATORS = {CONV_TRANSPOSE2D: "conv_transpose2d", CONV2D: "conv2d", WEIGHT_GRADIENT: "conv2d_weight_gradient"}
 
-# ---- the cost model's constants: what a step costs, in multiply-adds of the engine's micro-kernel --------------------
+# ---- the cost model's constants --------------------------------------------------------------------------------------
+# Fitted to 1,600 layers on a Zen 4 with two threads, batches 1 to 128, 8 to 512 channels, images of 2 to 32 pixels
+# (``python -m benchmarks.convolution.sweep`` shows what they choose); in multiply-adds of the engine's micro-kernel.
 
+
+class Costs(NamedTuple):
+    """Of one kernel; a number of an image is ``small`` or ``large`` by the image it belongs to."""
+
+    small: float  # the engine: bringing a number to or from the transformed domain
+    large: float
+    weight: float  # the same of a weight
+    direct: float  # PyTorch's operator: a multiply-add
+    direct_large: float  # what else it does, by the numbers of the large image
+    direct_weight: float  # by the weights
+    direct_call: float
+
+
+COSTS = {
+    CONV2D: Costs(11.5, 10.2, 0.0, 0.69, 22.0, 34.0, 5.0e6),
+    CONV_TRANSPOSE2D: Costs(6.0, 27.7, 1.1, 0.76, 47.0, 56.0, 5.9e6),
+    WEIGHT_GRADIENT: Costs(24.8, 37.5, 20.4, 1.16, 24.4, 79.5, 8.9e6),
+}
 OUTPUTS = 4  # of a tile along an axis
-TRANSFORM = 30.0  # bringing one number of an image to or from the transformed domain
-WEIGHT_TRANSFORM = 40.0  # the same of a weight
-DIRECT = 1.05  # one multiply-add of PyTorch's operator: what it must lose by before the engine is taken
-OVERHEAD = 2e6  # of a call of the engine: thread start, blocks that are not full
+ROWS, COLUMNS, LANES = 12, 32, 16  # of the micro-kernel's tile, and of the transforms: what is left over is padded
+CALL = 2e6  # of the engine beyond PyTorch's call: thread start, and the way there
+CONVERT = 20.0  # a number of an image, which may have to change its memory format on the way
+# What PyTorch's operator must lose by before the engine is taken: the model is right to within a fourth; less so for
+# few channels, where PyTorch's operator is at its best, and for few tiles, where the weights outweigh the images.
+MARGIN = 1.1
+NARROW, NARROW_MARGIN = 32, 1.2
+FEW_TILES, FEW_TILES_MARGIN = 16, 1.6
+# Multiply-adds: below so many, PyTorch's operator is done before the choice is made.
+SMALL_CALL = 5e5
 FEW_CHANNELS = 4  # an image's: up to so many, the operators for few channels are taken
 # Elsewhere engine and few-channel operators run where they are asked for, until a sweep was measured there. In bfloat16
 # oneDNN has instructions of its own; float64 is for checks.
@@ -47,8 +73,9 @@ class Choice(NamedTuple):
 
 
 def choose(
-    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, algorithm: str, backend: str
-) -> Choice:
+    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, algorithm: str, backend: str,
+    fused: bool = False,
+) -> Choice:  # fmt: skip
     """The algorithm of one of the three kernels.
 
     Args:
@@ -56,18 +83,20 @@ def choose(
         algorithm: what the caller asked for; ``"auto"`` asks the cost model.
         backend: resolved; ``"reference"`` is PyTorch's own operator, ``"triton"`` the Triton kernels, where
             ``algorithm`` is ``"auto"``.
+        fused: an activation or a norm is applied while the output is written; PyTorch's operator needs a pass for it.
 
     Raises:
         ValueError: the algorithm asked for does not serve these operands; says why.
     """
     if torch.compiler.is_compiling():  # dynamic sizes cannot be hashed, and the compiler keeps the result anyway
-        return _choose(kernel, geometry, shapes, dtype, device_type, algorithm, backend)
-    return _remembered(kernel, geometry, shapes, dtype, device_type, algorithm, backend)
+        return _choose(kernel, geometry, shapes, dtype, device_type, algorithm, backend, fused)
+    return _remembered(kernel, geometry, shapes, dtype, device_type, algorithm, backend, fused)
 
 
 def _choose(
-    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, algorithm: str, backend: str
-) -> Choice:
+    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, algorithm: str, backend: str,
+    fused: bool = False,
+) -> Choice:  # fmt: skip
     asked = f"algorithm={algorithm!r} was asked for"
     if algorithm == "direct":
         return Choice("direct", asked)
@@ -83,11 +112,11 @@ def _choose(
         if reason is not None:
             raise ValueError(f"algorithm='product' cannot run: {reason}")
         return Choice("product", asked, "few_channels")
-    return _automatic(kernel, geometry, shapes, dtype, device_type, backend)
+    return _automatic(kernel, geometry, shapes, dtype, device_type, backend, fused)
 
 
 def _automatic(
-    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, backend: str
+    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, backend: str, fused: bool
 ) -> Choice:
     if backend == "reference":
         return Choice("direct", "backend 'reference' is PyTorch's own operator")
@@ -98,10 +127,13 @@ def _automatic(
         if reason is not None:
             return Choice("direct", reason)
         return Choice("direct", "backend 'triton' was asked for: its kernels are implicit matrix products", "triton")
+    if device_type in AUTO_DEVICES and multiply_adds(geometry, shapes) <= SMALL_CALL:
+        return Choice("direct", "there is little to multiply")
     if product.serves(geometry, shapes) and dtype.is_floating_point:
         return Choice("product", "an edge layer: one image is a pixel, the other the kernel's size", "product")
     measured = device_type in AUTO_DEVICES and dtype in AUTO_DTYPES
-    if measured and shapes.large_channels <= FEW_CHANNELS and geometry.engine_serves():
+    gains = kernel != CONV2D or fused  # oneDNN is good at the convolution itself
+    if measured and gains and shapes.large_channels <= FEW_CHANNELS and geometry.engine_serves():
         operator = _OPERATORS[kernel]
         if few_channels.unavailable(operator, geometry, shapes, dtype, device_type, backend) is None:
             return Choice("product", "an image layer: one image has few channels", "few_channels")
@@ -117,41 +149,62 @@ _remembered = lru_cache(maxsize=4096)(_choose)
 
 
 def _cheaper(kernel: str, geometry: Geometry, shapes: Shapes) -> Choice:
-    direct, minimal = direct_cost(geometry, shapes), minimal_cost(geometry, shapes)
-    ratio = direct / minimal
+    direct, minimal = direct_cost(kernel, geometry, shapes), minimal_cost(kernel, geometry, shapes)
+    ratio, least = direct / minimal, margin(shapes, geometry)
     if torch.compiler.is_compiling():  # dynamic sizes cannot be written out, and nobody reads the reason
-        return Choice("direct", "") if ratio <= 1 else Choice("minimal", "", "native")
-    if ratio <= 1:
-        return Choice(
-            "direct", f"minimal filtering would cost {1 / ratio:.2f} times PyTorch's operator on {shapes} ({kernel})"
-        )
-    reason = f"minimal filtering costs {1 / ratio:.2f} times what PyTorch's operator does on {shapes} ({kernel})"
-    return Choice("minimal", reason, "native")
+        return Choice("direct", "") if ratio <= least else Choice("minimal", "", "native")
+    taken = f"is taken to cost {minimal / direct:.2f} times what PyTorch's operator does on {shapes} ({kernel})"
+    if ratio <= least:
+        return Choice("direct", f"minimal filtering {taken}; the limit is {1 / least:.2f}")
+    return Choice("minimal", f"minimal filtering {taken}", "native")
 
 
 # ---- the costs -------------------------------------------------------------------------------------------------------
 
 
-def direct_cost(geometry: Geometry, shapes: Shapes) -> float:
-    """Every position of the small image meets every tap, in every pair of channels."""
-    positions = shapes.batch * shapes.small[0] * shapes.small[1]
+def multiply_adds(geometry: Geometry, shapes: Shapes) -> int:
+    """Of the direct algorithm: every position of the small image meets every tap, in every pair of channels."""
     taps = geometry.kernel[0] * geometry.kernel[1]
-    return DIRECT * positions * taps * shapes.small_channels * shapes.large_channels
+    return shapes.batch * shapes.small[0] * shapes.small[1] * taps * shapes.small_channels * shapes.large_channels
 
 
-def minimal_cost(geometry: Geometry, shapes: Shapes) -> float:
+def direct_cost(kernel: str, geometry: Geometry, shapes: Shapes) -> float:
+    """Every position of the small image meets every tap, in every pair of channels."""
+    costs, batch = COSTS[kernel], shapes.batch
+    weights = geometry.kernel[0] * geometry.kernel[1] * shapes.small_channels * shapes.large_channels
+    multiply_adds = batch * shapes.small[0] * shapes.small[1] * weights
+    large = batch * shapes.large[0] * shapes.large[1] * shapes.large_channels
+    return costs.direct * multiply_adds + costs.direct_large * large + costs.direct_weight * weights + costs.direct_call
+
+
+def minimal_cost(kernel: str, geometry: Geometry, shapes: Shapes) -> float:
     """Products of the transformed tiles, the transforms of both images and of the weight, and a call's overhead.
 
     The three kernels do the same products; each transforms two of the three operands and transforms the third back.
     """
-    rows, columns = (
-        _transformed(k, s, size) for k, s, size in zip(geometry.kernel, geometry.stride, shapes.large, strict=True)
-    )
-    pairs = shapes.small_channels * shapes.large_channels
-    numbers = shapes.batch * rows * columns
-    weights = _tile_sizes(geometry.kernel[0], geometry.stride[0]) * _tile_sizes(geometry.kernel[1], geometry.stride[1])
-    transforms = TRANSFORM * numbers * (shapes.small_channels + shapes.large_channels)
-    return numbers * pairs + transforms + WEIGHT_TRANSFORM * weights * pairs + OVERHEAD
+    costs, tiles, weights = COSTS[kernel], tiles_of(geometry, shapes), _weights_a_pair(geometry)
+    small, large = shapes.small_channels, shapes.large_channels
+    if kernel == WEIGHT_GRADIENT:  # the sum runs over the tiles
+        products = weights * tiles * _padded(small, ROWS) * _padded(large, COLUMNS)
+    elif kernel == CONV_TRANSPOSE2D:
+        products = weights * _padded(tiles, ROWS) * small * _padded(large, COLUMNS)
+    else:
+        products = weights * _padded(tiles, ROWS) * large * _padded(small, COLUMNS)
+    images = weights * tiles * (costs.small * _padded(small, LANES) + costs.large * _padded(large, LANES))
+    numbers = small * shapes.small[0] * shapes.small[1] + large * shapes.large[0] * shapes.large[1]
+    convert = CONVERT * shapes.batch * numbers
+    return products + images + costs.weight * weights * small * large + convert + CALL
+
+
+def margin(shapes: Shapes, geometry: Geometry) -> float:
+    """How many times the engine's cost PyTorch's operator must cost."""
+    narrow = NARROW_MARGIN if min(shapes.small_channels, shapes.large_channels) <= NARROW else 1.0
+    few_tiles = FEW_TILES_MARGIN if tiles_of(geometry, shapes) <= FEW_TILES else 1.0
+    return MARGIN * narrow * few_tiles
+
+
+def _padded(number: int, to: int) -> int:
+    return (number + to - 1) // to * to
 
 
 def _taps(kernel: int, stride: int) -> tuple[int, ...]:
@@ -159,15 +212,23 @@ def _taps(kernel: int, stride: int) -> tuple[int, ...]:
     return tuple((kernel - phase + stride - 1) // stride for phase in range(stride))
 
 
-def _tile_sizes(kernel: int, stride: int) -> int:
-    """Transformed numbers of one tile along an axis, summed over phases: outputs + taps - 1 of each."""
-    return sum(OUTPUTS + taps - 1 for taps in _taps(kernel, stride))
+def _weights_a_pair(geometry: Geometry) -> int:
+    """Transformed weights of a pair of channels, so products of a tile: outputs + taps - 1 along each axis, over all
+    phases."""
+    height, width = (
+        sum(OUTPUTS + taps - 1 for taps in _taps(kernel, stride))
+        for kernel, stride in zip(geometry.kernel, geometry.stride, strict=True)
+    )
+    return height * width
 
 
-def _transformed(kernel: int, stride: int, large: int) -> int:
-    """Transformed numbers along an axis of the large image: tiles of each phase times their size."""
-    outputs = (large + stride - 1) // stride  # of the first phase, the longest
-    return (outputs + OUTPUTS - 1) // OUTPUTS * _tile_sizes(kernel, stride)
+def tiles_of(geometry: Geometry, shapes: Shapes) -> int:
+    """Tiles of the large image, of one phase each."""
+    rows, columns = (
+        (size + stride * OUTPUTS - 1) // (stride * OUTPUTS)
+        for size, stride in zip(shapes.large, geometry.stride, strict=True)
+    )
+    return shapes.batch * rows * columns
 
 
 # ---- what cannot run -------------------------------------------------------------------------------------------------

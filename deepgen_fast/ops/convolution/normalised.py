@@ -35,7 +35,7 @@ def conv_norm_act(
             output, statistics = plain_convolution(operands, transposed), None
         else:
             output, statistics = convolve(operands, transposed, Epilogue(statistics=True))
-        return normalise_by_batch(output, statistics, norm, activation, negative_slope, backend)
+        return normalise_by_batch(output, statistics, norm, activation, negative_slope, backend, reusable=True)
     recorded = transforming() or needs_gradient(operands.image, operands.weight, operands.bias, norm.weight, norm.bias)
     if recorded or not _takes_scale(operands, transposed):
         output = plain_convolution(operands, transposed)
@@ -51,7 +51,7 @@ def conv_norm_act(
 def _takes_scale(operands: Operands, transposed: bool) -> bool:
     """Whether the kernel that was chosen scales and shifts while it writes, at no cost."""
     image, weight, _, output_padding, request = operands
-    choice = request.forward_choice(transposed, image, weight, output_padding)
+    choice = request.forward_choice(transposed, image, weight, output_padding, fused=True)
     return passes.fuses_epilogue(choice)
 
 

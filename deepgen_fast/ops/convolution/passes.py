@@ -49,12 +49,16 @@ class Request(NamedTuple):
     def choice(self, kernel: str, small: Tensor, large: Tensor) -> Choice:
         return self._choose(kernel, _size(small), _size(large), small, small.shape[1], large.shape[1])
 
-    def forward_choice(self, transposed: bool, image: Tensor, weight: Tensor, output_padding: Pair) -> Choice:
+    def forward_choice(
+        self, transposed: bool, image: Tensor, weight: Tensor, output_padding: Pair, fused: bool
+    ) -> Choice:
         """Of a forward, before there is an output."""
         kernel = CONV_TRANSPOSE2D if transposed else CONV2D
-        return self.pass_choice(kernel, transposed, image, weight, output_padding)
+        return self.pass_choice(kernel, transposed, image, weight, output_padding, fused)
 
-    def pass_choice(self, kernel: str, transposed: bool, image: Tensor, weight: Tensor, output_padding: Pair) -> Choice:
+    def pass_choice(
+        self, kernel: str, transposed: bool, image: Tensor, weight: Tensor, output_padding: Pair, fused: bool = False
+    ) -> Choice:
         """Of any kernel in forward or backward of a convolution of ``image``."""
         if transposed:
             small = _size(image)
@@ -62,13 +66,15 @@ class Request(NamedTuple):
         else:
             large = _size(image)
             small = self.geometry.small_size(large)
-        return self._choose(kernel, small, large, image, weight.shape[0], weight.shape[1])
+        return self._choose(kernel, small, large, image, weight.shape[0], weight.shape[1], fused)
 
     def _choose(
-        self, kernel: str, small: Pair, large: Pair, like: Tensor, small_channels: int, large_channels: int
-    ) -> Choice:
+        self, kernel: str, small: Pair, large: Pair, like: Tensor, small_channels: int, large_channels: int,
+        fused: bool = False,
+    ) -> Choice:  # fmt: skip
         shapes = Shapes(like.shape[0], small_channels, large_channels, small, large)
-        return choose(kernel, self.geometry, shapes, like.dtype, like.device.type, self.algorithm, self.backend)
+        place = (like.dtype, like.device.type)
+        return choose(kernel, self.geometry, shapes, *place, self.algorithm, self.backend, fused)
 
 
 def _size(image: Tensor) -> Pair:
@@ -100,6 +106,10 @@ def _channel_operand(value: Tensor | None, like: Tensor, choice: Choice) -> Tens
     return value.to(accumulation_dtype(like.dtype)).contiguous()
 
 
+def _fused(scale: Tensor | None, epilogue: Epilogue) -> bool:
+    return scale is not None or epilogue.activation != NONE
+
+
 def _epilogue(epilogue: Epilogue, choice: Choice) -> Epilogue:
     return epilogue if choice.launcher in _TAKE_STATISTICS else epilogue._replace(statistics=False)
 
@@ -118,7 +128,7 @@ def conv_transpose2d(
     epilogue: Epilogue,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """small ``[N, A, h, w]``, weight ``[A, B, k, k]`` -> large ``[N, B, H, W]``, and its statistics."""
-    choice = request.forward_choice(True, small, weight, output_padding)
+    choice = request.forward_choice(True, small, weight, output_padding, _fused(scale, epilogue))
     scale, shift = _channel_operand(scale, small, choice), _channel_operand(shift, small, choice)
     _, stride, padding = _geometry(request, choice)
     large, statistics = _module(choice).conv_transpose2d(
@@ -131,7 +141,7 @@ def conv2d(
     large: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, request: Request, epilogue: Epilogue
 ) -> tuple[Tensor, Tensor]:
     """large ``[N, B, H, W]``, weight ``[A, B, k, k]`` -> small ``[N, A, h, w]``, and its statistics."""
-    choice = request.forward_choice(False, large, weight, (0, 0))
+    choice = request.forward_choice(False, large, weight, (0, 0), _fused(scale, epilogue))
     scale, shift = _channel_operand(scale, large, choice), _channel_operand(shift, large, choice)
     _, stride, padding = _geometry(request, choice)
     small, statistics = _module(choice).conv2d(
