@@ -238,7 +238,7 @@ def _convolution_row(
 ) -> Row:
     """The three passes of a convolution, and the reason of the forward's algorithm; of others where they differ."""
     transposed, x, weight, bias = operands
-    image, weight, _, output_padding, request = check_operands(
+    image, weight, _, output_padding, request, _ = check_operands(
         transposed, x, weight, bias, options["stride"], options["padding"], options.get("output_padding", 0),
         options["algorithm"], options["backend"],
     )  # fmt: skip

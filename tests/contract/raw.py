@@ -112,6 +112,13 @@ def _with_statistics(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return *arguments[:-2], 0, 0.0, True
 
 
+def _moments(dtype: torch.dtype) -> tuple[Any, ...]:
+    """statistics, count, wide, running_mean, running_var, momentum, eps"""
+    wide = _wide(dtype)
+    statistics = torch.rand(2, LARGE[1], dtype=torch.float64)
+    return statistics, 8, wide == torch.float64, *(torch.rand(LARGE[1], dtype=wide) for _ in range(2)), 0.1, 1e-5
+
+
 CONVOLUTION_CALLS = (
     RawCall("conv_transpose2d", "activation", lambda d: (*_transposed(d), False), ENGINE_DTYPES),
     RawCall("conv_transpose2d", "statistics", lambda d: _with_statistics(_transposed(d)), ENGINE_DTYPES),
@@ -122,6 +129,8 @@ CONVOLUTION_CALLS = (
     RawCall("few_channels_conv2d", "sigmoid", _convolved),
     RawCall("few_channels_weight_gradient", "k4", lambda d: (_image(SMALL, d), _image(LARGE, d), 4, 2, 1)),
     RawCall("batch_norm_act", "leaky_relu", _normalised),
+    RawCall("batch_norm_act_", "tanh", lambda d: (*_normalised(d)[:-2], 3, 0.2)),
+    RawCall("batch_norm_moments", "running", _moments),
     RawCall("batch_norm_act_backward", "training", lambda d: (_image(LARGE, d), *_normalised(d), True, True, True)),
     RawCall("batch_norm_act_backward", "running", lambda d: (_image(LARGE, d), *_normalised(d), False, True, True)),
 )

@@ -21,7 +21,10 @@ def _tensor_positions(arguments: tuple[Any, ...]) -> list[int]:
 
 
 def _outputs(call: RawCall, arguments: tuple[Any, ...]) -> list[Tensor]:
+    """What it returns; of an operator that works in place, its first argument."""
     found = call.operator(*arguments)
+    if found is None:
+        return [arguments[0]]
     return list(found) if isinstance(found, tuple) else [found]
 
 

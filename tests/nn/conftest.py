@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from deepgen_fast.nn import layers
-from deepgen_fast.ops.convolution import algorithm, convolve
+from deepgen_fast.ops.convolution import algorithm, arguments
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_too_small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module, name in (
-        (layers, "SMALL_LAYER"),
-        (layers, "SMALL_CALL"),
-        (convolve, "SMALL_CALL"),
-        (algorithm, "SMALL_CALL"),
-    ):
+    for module, name in ((layers, "SMALL_LAYER"), (layers, "SMALL_CALL"), (algorithm, "SMALL_CALL")):
         monkeypatch.setattr(module, name, 0.0)
-    algorithm._remembered.cache_clear()
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     algorithm._remembered.cache_clear()
+    arguments._checked.clear()

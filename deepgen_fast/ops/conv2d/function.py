@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from deepgen_fast.ops.convolution.arguments import check_operands
-from deepgen_fast.ops.convolution.convolve import plain_convolution, small_convolution
+from deepgen_fast.ops.convolution.convolve import plain_convolution
 
 
 def conv2d(
@@ -55,10 +55,6 @@ def conv2d(
         >>> conv2d(torch.zeros(8, 32, 32, 32), torch.zeros(64, 32, 4, 4)).shape
         torch.Size([8, 64, 16, 16])
     """
-    arguments = (x, weight, bias, stride, padding, 0, algorithm, backend)
-    small = small_convolution(False, *arguments)
-    if small is not None:
-        return small
-    operands = check_operands(False, *arguments)
+    operands = check_operands(False, x, weight, bias, stride, padding, 0, algorithm, backend)
     output = plain_convolution(operands, transposed=False)
     return output if x.dim() == 4 else output.squeeze(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from deepgen_fast.ops.convolution.arguments import check_operands
-from deepgen_fast.ops.convolution.convolve import plain_convolution, small_convolution
+from deepgen_fast.ops.convolution.convolve import plain_convolution
 
 
 def conv_transpose2d(
@@ -58,10 +58,6 @@ def conv_transpose2d(
         >>> conv_transpose2d(torch.zeros(8, 64, 16, 16), torch.zeros(64, 32, 4, 4)).shape
         torch.Size([8, 32, 32, 32])
     """
-    arguments = (x, weight, bias, stride, padding, output_padding, algorithm, backend)
-    small = small_convolution(True, *arguments)
-    if small is not None:
-        return small
-    operands = check_operands(True, *arguments)
+    operands = check_operands(True, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     output = plain_convolution(operands, transposed=True)
     return output if x.dim() == 4 else output.squeeze(0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepgen_fast import backends
 from deepgen_fast.ops.activation import ACTIVATIONS
@@ -23,6 +23,8 @@ class Operands(NamedTuple):
     bias: Tensor | None
     output_padding: Pair
     request: Request
+    # Whether PyTorch's operator does it all, without and with a backward, for these shapes; None: not found out yet.
+    direct: list[bool | None]
 
 
 def pair(name: str, value: object, least: int) -> Pair:
@@ -41,11 +43,62 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+# What the checks gave, by all that they look at: between two convolutions the processor's caches forget this code, and
+# to run it anew takes 0.1 ms.
+_Checked = tuple[Pair, Request, list[bool | None]]
+_checked: dict[Any, _Checked] = {}
+_REMEMBERED = 4096
+_PLAIN_TENSORS = frozenset({Tensor, nn.Parameter})
+
+
 def check_operands(
     transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
     output_padding: object, algorithm: str, backend: str,
 ) -> Operands:  # fmt: skip
-    """Everything that a convolution's arguments must satisfy."""
+    """Everything that a convolution's arguments must satisfy.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as the public functions say.
+    """
+    arguments = (x, weight, bias, stride, padding, output_padding, algorithm, backend)
+    sizes = (stride, padding, output_padding)
+    if backend != "auto" or not (_is_plain(x, weight, bias) and all(map(_is_size, sizes))):
+        return _check(transposed, *arguments)
+    of_bias = None if bias is None else (bias.shape, bias.dtype, bias.device)
+    of_weight = (weight.shape, weight.dtype, weight.device, weight.layout)
+    key = (transposed, x.shape, x.dtype, x.device, x.layout, of_weight, of_bias, sizes, algorithm)
+    found = _checked.get(key)
+    if found is None:
+        operands = _check(transposed, *arguments)
+        if len(_checked) >= _REMEMBERED:
+            _checked.clear()
+        _checked[key] = operands[3:]
+        return operands
+    return Operands(x, weight, bias, *found)
+
+
+def _is_plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether what the checks give holds for all tensors of these shapes."""
+    if torch.compiler.is_compiling() or type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:
+        return False
+    return (bias is None or type(bias) in _PLAIN_TENSORS) and x.dim() == 4 and not _casts(x)
+
+
+def _casts(x: Tensor) -> bool:
+    return torch.is_autocast_enabled(x.device.type)
+
+
+def _is_size(value: object) -> bool:
+    """Not a bool, which equals a number that is allowed."""
+    if type(value) is tuple:
+        return len(value) > 0 and type(value[0]) is int and type(value[-1]) is int
+    return type(value) is int
+
+
+def _check(
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
+    output_padding: object, algorithm: str, backend: str,
+) -> Operands:  # fmt: skip
     check_tensor("x", x)
     check_tensor("weight", weight)
     if bias is not None:
@@ -65,7 +118,7 @@ def check_operands(
     result = geometry.large_size(size, extra) if transposed else geometry.small_size(size)
     if min(result) < 1:
         raise ValueError(f"x must be large enough for an output; {geometry} gives {result} from {list(x.shape)}")
-    return Operands(image, weight, bias, extra, Request(geometry, algorithm, chosen, norm_backend))
+    return Operands(image, weight, bias, extra, Request(geometry, algorithm, chosen, norm_backend), [None, None])
 
 
 def _check_shapes(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:

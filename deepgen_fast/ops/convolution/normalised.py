@@ -40,7 +40,7 @@ def conv_norm_act(
     if recorded or not _takes_scale(operands, transposed):
         output = plain_convolution(operands, transposed)
         return normalise_by_running(output, norm, activation, negative_slope, backend)
-    image, weight, bias, output_padding, request = operands
+    image, weight, bias, output_padding, request, _ = operands
     scale, shift = folded(norm, bias, image.dtype)
     epilogue = Epilogue(activation, negative_slope)
     if transposed:
@@ -50,14 +50,14 @@ def conv_norm_act(
 
 def _takes_scale(operands: Operands, transposed: bool) -> bool:
     """Whether the kernel that was chosen scales and shifts while it writes, at no cost."""
-    image, weight, _, output_padding, request = operands
+    image, weight, _, output_padding, request, _ = operands
     choice = request.forward_choice(transposed, image, weight, output_padding, fused=True)
     return passes.fuses_epilogue(choice)
 
 
 def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool) -> None:
     """Everything that batch normalisation's arguments must satisfy."""
-    image, weight, _, output_padding, request = operands
+    image, weight, _, output_padding, request, _ = operands
     if not image.is_floating_point():
         raise TypeError(f"x must have a floating dtype where it is normalised, got {image.dtype}")
     channels = weight.shape[1 if transposed else 0]
