@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.ops.convolution import native
+from deepgen_fast.ops.convolution import passes
+from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT
+from deepgen_fast.ops.convolution.arguments import check_operands
 
 PASSES = ("forward", "input gradient", "weight gradient")
-CANDIDATES = ("PyTorch, contiguous", "PyTorch, channels-last", "minimal filtering")
+CANDIDATES = ("PyTorch, contiguous", "PyTorch, channels-last", "torch.compile", "algorithm='auto'")
 
 
 class Layer(NamedTuple):
@@ -47,6 +49,7 @@ LAYERS = (
     *(Layer(batch, *channels) for batch in (64, 128) for channels in _CHANNELS),
     Layer(64, 1024, 512, 4, target=1.6),
     *(Layer(16, *channels, target=1.4) for channels in _CHANNELS),
+    *(Layer(64, inputs, 3, 32, target=2.5) for inputs in (64, 128)),
     *(Layer(64, *channels, kernel=5, padding=2, output_padding=1, target=2.0) for channels in _CHANNELS),
     *(Layer(64, *channels, kernel=3, padding=1, output_padding=1, target=1.25) for channels in _CHANNELS),
     *(Layer(64, *channels, kernel=3, stride=1, padding=1, target=1.8) for channels in _CHANNELS),
@@ -54,7 +57,7 @@ LAYERS = (
 
 
 def steps(layer: Layer) -> dict[str, tuple[Callable[[], Tensor], ...]]:
-    """For each pass, one call of each candidate; weights are transformed anew at each."""
+    """For each pass, with the algorithm chosen, one call of each candidate; weights are transformed anew at each."""
     generator = torch.Generator().manual_seed(0)
     stride, padding, extra = layer.stride, layer.padding, layer.output_padding
     x = torch.randn(layer.batch, layer.inputs, layer.size, layer.size, generator=generator).relu()
@@ -71,21 +74,33 @@ def steps(layer: Layer) -> dict[str, tuple[Callable[[], Tensor], ...]]:
         )
         return found[0] if image else found[1]
 
-    plain = (0, 0.0, False)  # no activation, no statistics
-    return {
-        "forward": (
+    request = check_operands(True, x, weight, None, stride, padding, extra, "auto", "auto").request
+    torch.compiler.reset()
+    compiled_forward = torch.compile(eager_forward, dynamic=False)
+    compiled_backward = torch.compile(eager_backward, dynamic=False)
+    chosen = [
+        request.pass_choice(kernel, True, x, weight, (extra, extra)).algorithm
+        for kernel in (CONV_TRANSPOSE2D, CONV2D, WEIGHT_GRADIENT)
+    ]
+    candidates = (
+        (
             lambda: eager_forward(x),
             lambda: eager_forward(last_x),
-            lambda: native.conv_transpose2d(last_x, weight, None, None, stride, padding, extra, extra, *plain)[0],
+            lambda: compiled_forward(last_x),
+            lambda: passes.conv_transpose2d(last_x, weight, None, None, (extra, extra), request, passes.PLAIN)[0],
         ),
-        "input gradient": (
+        (
             lambda: eager_backward(x, grad, True),
             lambda: eager_backward(last_x, last_grad, True),
-            lambda: native.conv2d(last_grad, weight, None, None, stride, padding, *plain)[0],
+            lambda: compiled_backward(last_x, last_grad, True),
+            lambda: passes.conv2d(last_grad, weight, None, None, request, passes.PLAIN)[0],
         ),
-        "weight gradient": (
+        (
             lambda: eager_backward(x, grad, False),
             lambda: eager_backward(last_x, last_grad, False),
-            lambda: native.conv2d_weight_gradient(last_x, last_grad, layer.kernel, stride, padding),
+            lambda: compiled_backward(last_x, last_grad, False),
+            lambda: passes.weight_gradient(last_x, last_grad, request),
         ),
-    }
+    )
+    names = (f"{name} ({algorithm})" for name, algorithm in zip(PASSES, chosen, strict=True))
+    return dict(zip(names, candidates, strict=True))

@@ -10,7 +10,14 @@ from torch import nn
 
 import deepgen_fast as dgf
 
-CANDIDATES = ("PyTorch, contiguous", "PyTorch, channels-last", "accelerate()")
+CANDIDATES = (
+    "PyTorch, contiguous",
+    "PyTorch, channels-last",
+    "torch.compile",
+    "PyTorch, channels-last, bf16 autocast",
+    "accelerate()",
+)
+RIVALS = 3  # the first ones, in float32
 # Network, what is timed, and the speed-up aimed at.
 CASES = tuple(
     (name, *mode)
@@ -41,20 +48,31 @@ def steps(name: str, mode: str, batch: int = 64) -> tuple[Callable[[], None], ..
     is_generator = name == "generator"
     plain = generator() if is_generator else discriminator()
     x = torch.randn(batch, 100, 1, 1) if is_generator else torch.randn(batch, 3, 64, 64)
-    networks = (plain, copy.deepcopy(plain).to(memory_format=torch.channels_last), dgf.accelerate(copy.deepcopy(plain)))
-    inputs = (x, x.contiguous(memory_format=torch.channels_last), x)
+    last, last_x = (
+        copy.deepcopy(plain).to(memory_format=torch.channels_last),
+        x.contiguous(memory_format=torch.channels_last),
+    )
+    compiled = torch.compile(copy.deepcopy(last), dynamic=False)
 
-    def step(network: nn.Module, x: torch.Tensor) -> Callable[[], None]:
+    def step(network: nn.Module, x: torch.Tensor, bf16: bool = False) -> Callable[[], None]:
         network.train(mode != "evaluation")
 
         def forward() -> None:
-            with torch.no_grad():
+            with torch.no_grad(), torch.autocast("cpu", enabled=bf16):
                 network(x)
 
         def both() -> None:
             network.zero_grad()
-            network(x.detach().requires_grad_(not is_generator)).square().mean().backward()
+            with torch.autocast("cpu", enabled=bf16):
+                loss = network(x.detach().requires_grad_(not is_generator)).float().square().mean()
+            loss.backward()
 
         return both if mode == "forward + backward" else forward
 
-    return tuple(step(network, x) for network, x in zip(networks, inputs, strict=True))
+    return (
+        step(plain, x),
+        step(last, last_x),
+        step(compiled, last_x),
+        step(copy.deepcopy(last), last_x, bf16=True),
+        step(dgf.accelerate(copy.deepcopy(plain)), x),
+    )

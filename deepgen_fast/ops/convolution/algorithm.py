@@ -49,12 +49,12 @@ COSTS = {
 OUTPUTS = 4  # of a tile along an axis
 ROWS, COLUMNS, LANES = 12, 32, 16  # of the micro-kernel's tile, and of the transforms: what is left over is padded
 CALL = 2e6  # of the engine beyond PyTorch's call: thread start, and the way there
-CONVERT = 20.0  # a number of an image, which may have to change its memory format on the way
+CONVERT = 35.0  # a number of an image, which may have to change its memory format on the way
 # What PyTorch's operator must lose by before the engine is taken: the model is right to within a fourth; less so for
 # few channels, where PyTorch's operator is at its best, and for few tiles, where the weights outweigh the images.
 MARGIN = 1.1
 NARROW, NARROW_MARGIN = 32, 1.2
-FEW_TILES, FEW_TILES_MARGIN = 16, 1.6
+FEW_TILES, FEW_TILES_MARGIN = 16, 2.0
 # Multiply-adds: below so many, PyTorch's operator is done before the choice is made.
 SMALL_CALL = 5e5
 FEW_CHANNELS = 4  # an image's: up to so many, the operators for few channels are taken
