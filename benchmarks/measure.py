@@ -25,7 +25,7 @@ from benchmarks.results import CandidateResult, OpResult, Spread
 
 _SPAWN = multiprocessing.get_context("spawn")
 _SMALLEST = (1, 8)  # a shape at which nothing but the call itself takes time
-_SETTLE = 0.02  # seconds at the start of a turn that do not count: the last candidate's threads still spin
+_SETTLE = 0.1  # seconds at the start of a turn that do not count: threads still spin, freed memory comes back cold
 
 
 @dataclass(frozen=True)

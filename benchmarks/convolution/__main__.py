@@ -25,14 +25,24 @@ AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "DEEPGEN_FA
 AVX2_TARGET = 1.3
 
 
-def row(name: str, times: list[list[float]], target: float, rivals: int, multiply_adds: float | None = None) -> str:
-    """``rivals``: how many of the first candidates the last one is compared with; the others stand for themselves."""
+def row(
+    name: str, times: list[list[float]], target: float, rivals: int, multiply_adds: float = 0.0, rate: float = 0.0
+) -> str:
+    """One line of a table.
+
+    Args:
+        rivals: how many of the first candidates the last one is compared with; the others stand for themselves.
+        multiply_adds: of the direct algorithm.
+        rate: GFLOP/s that bound it.
+    """
     medians = [quantile(t, 0.5) for t in times]
     cells = [
         f"{median * 1e3:.1f} ms ({quantile(t, 0.2) * 1e3:.1f} to {quantile(t, 0.8) * 1e3:.1f})"
         + (f", {2 * multiply_adds / median / 1e9:.0f} GFLOP/s" if multiply_adds else "")
         for t, median in zip(times, medians, strict=True)
     ]
+    if rate:
+        cells.append(f"{2 * multiply_adds / rate / 1e6:.1f} ms")
     ratio = min(medians[:rivals]) / medians[-1]
     return (
         f"| {name} | {' | '.join(cells)} | x{ratio:.2f} | x{target:g} | {'met' if ratio >= target else '**missed**'} |"
@@ -50,15 +60,16 @@ def head(first: str, candidates: Sequence[str]) -> list[str]:
     return [f"| {first} | {' | '.join(candidates)} | speed-up | target | |", "|---" * (len(candidates) + 4) + "|"]
 
 
-def layer_lines(seconds: float, avx2: bool) -> list[str]:
-    lines = ["## Layers, weights transformed at each call", "", *head("batch: layer, pass", layers.CANDIDATES)]
+def layer_lines(seconds: float, avx2: bool, rate: float) -> list[str]:
+    columns = (*layers.CANDIDATES, "direct algorithm's limit")
+    lines = ["## Layers, weights transformed at each call", "", *head("batch: layer, pass (algorithm)", columns)]
     rivals = len(layers.CANDIDATES) - 1
     for layer in layers.LAYERS:
         target = AVX2_TARGET if avx2 else layer.target
         for name, candidates in layers.steps(layer).items():
             with torch.no_grad():
                 times = take_turns(candidates, seconds)
-            lines.append(row(f"{layer}, {name}", times, target, rivals, layer.multiply_adds))
+            lines.append(row(f"{layer}, {name}", times, target, rivals, layer.multiply_adds, rate))
             print(lines[-1], flush=True)
     return lines
 
@@ -99,17 +110,17 @@ def main() -> None:
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.convolution", *sys.argv[1:]], os.environ | AVX2)
     torch.set_num_threads(options.threads)
     processor = environment.environment(options.threads)["processor"]
-    flag = " --avx2" if options.avx2 else ""
+    flag, rate = " --avx2" if options.avx2 else "", product_rate()
     lines = [
         f"# Convolutions{', held to AVX2' if options.avx2 else ''}",
         "",
         f"Written by `python -m benchmarks.convolution{flag}`: {processor}, {options.threads} threads, torch "
         f"{torch.__version__}, deepgen_fast {dgf.__version__}. Medians with 20 % and 80 %, candidates in turns. "
         "Speed-up over the best of PyTorch's two memory formats and `torch.compile` (of the channels-last one). "
-        "GFLOP/s are the direct algorithm's operations over the time; a large matrix product reaches "
-        f"{product_rate():.0f}.",
+        "GFLOP/s are the direct algorithm's operations over the time, so that minimal filtering can exceed what the "
+        f"processor does; a large matrix product reaches {rate:.0f}, which is the direct algorithm's limit.",
         "",
-        *layer_lines(options.seconds, options.avx2),
+        *layer_lines(options.seconds, options.avx2, rate),
     ]
     if not options.avx2:
         lines += network_lines(3 * options.seconds)
