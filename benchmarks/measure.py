@@ -33,7 +33,7 @@ class Settings:
     """How to measure: turns of each candidate and seconds a turn."""
 
     threads: int = 2
-    turns: int = 15
+    turns: int = 9
     seconds: float = 0.15
 
     @classmethod

@@ -43,12 +43,13 @@ def _measure(report: Report, options: argparse.Namespace, console: Console) -> N
         for case in cases(op)[:1] if quick else cases(op):
             result = measure(case, settings)
             report.ops.append(result)
+            report.write(options.output / "results.json")  # figures outlive whatever ends the run
             errors = [f"{name} {c.error}" for name, c in result.candidates.items() if c.error]
             speedup = result.speedup()
             console.print(f"{case.name}: " + (f"x{speedup:.2f} " if speedup else "") + "; ".join(errors))
     report.ops.sort(key=lambda result: OPS.index(result.op))
     if "epochs" in options.only:
-        rounds, epochs = (1, 2) if quick else (5, 20)
+        rounds, epochs = (1, 2) if quick else (3, 20)
         report.epochs = [
             result
             for validation in (True, False)
