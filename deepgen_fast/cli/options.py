@@ -32,7 +32,7 @@ DataName = Annotated[
     ),
 ]
 ImageSize = Annotated[
-    int | None, _flag(DATA, "as they are", "Resize the images of a folder to this height and width.", metavar="PIXELS")
+    int | None, _flag(DATA, "as they are", "Resize images to this height and width.", metavar="PIXELS")
 ]
 Binarize = Annotated[
     str | None,

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from deepgen_fast.cli.errors import UsageError
 from deepgen_fast.data import DatasetSplits, LoaderBatches, Split, binarize
-from deepgen_fast.models import VAE
 from deepgen_fast.trainers import ConfigError, LoadedRun, RunConfig, load_run, load_run_data
 
 _SPLITS = ("train", "validation", "test")
@@ -27,8 +27,13 @@ class Run:
     loaded: LoadedRun
 
     @property
-    def model(self) -> VAE:
+    def model(self) -> Any:
         return self.loaded.model
+
+    @property
+    def kind(self) -> str:
+        """``"vae"`` or ``"gan"``."""
+        return self.loaded.kind
 
     @property
     def config(self) -> RunConfig:

@@ -79,8 +79,14 @@ def check_range(array: Tensor, *, name: str, values: str) -> None:
         )
 
 
-def check_binary_range(images: Tensor, *, name: str) -> None:
-    """Check that a Bernoulli likelihood can model the images: every value in [0, 1].
+def check_unit_range(images: Tensor, *, name: str, who: str, otherwise: str) -> None:
+    """Check that every value lies in [0, 1].
+
+    Args:
+        images: any shape.
+        name: what the images are, for messages.
+        who: needs that, such as ``"a Bernoulli likelihood"``.
+        otherwise: the setting that takes other values, such as ``"likelihood='gaussian'"``.
 
     Raises:
         DataError: naming the range found.
@@ -88,9 +94,13 @@ def check_binary_range(images: Tensor, *, name: str) -> None:
     low, high = (bound.item() for bound in torch.aminmax(images))
     if not (low >= 0.0 and high <= 1.0):
         raise DataError(
-            f"{name}: a Bernoulli likelihood needs values in [0, 1], got {low:g} to {high:g}; "
-            "use likelihood='gaussian' or scale the data"
+            f"{name}: {who} needs values in [0, 1], got {low:g} to {high:g}; use {otherwise} or scale the data"
         )
+
+
+def check_binary_range(images: Tensor, *, name: str) -> None:
+    """``check_unit_range`` for a Bernoulli likelihood."""
+    check_unit_range(images, name=name, who="a Bernoulli likelihood", otherwise="likelihood='gaussian'")
 
 
 def _shape(array: Tensor, name: str, image_shape: Sequence[int] | None) -> Tensor:

@@ -9,6 +9,7 @@ from deepgen_fast.data.arrays import load_arrays
 from deepgen_fast.data.checks import VALUES, DataError
 from deepgen_fast.data.digits import digits, mnist5k
 from deepgen_fast.data.image_folder import load_image_folder
+from deepgen_fast.data.resizing import resize_splits
 from deepgen_fast.data.splits import DatasetSplits, split_whole, with_validation
 from deepgen_fast.data.torchvision_sets import load_torchvision
 
@@ -35,7 +36,8 @@ def load_dataset(
     Args:
         name_or_path: ``"mnist5k"``, ``"digits"``, an ``.npz`` or ``.npy`` file, a folder of images, or the
             name of a torchvision data set such as ``"FashionMNIST"``.
-        image_size: resize images of a folder (or a torchvision data set) to ``(height, width)``.
+        image_size: resize images to ``(height, width)``, or one number for both: bicubic where they are read from
+            files, bilinear where they are in memory, both antialiased.
         image_shape: shape of one example, for arrays that do not say: ``(1, 28, 28)`` for ``[N, 784]``.
         image_mode: ``"L"`` or ``"RGB"``, for a folder; None follows the first image.
         values: what the numbers of an array are: ``"unit"`` (pixels in [0, 1], the default, or integers 0 to
@@ -63,7 +65,8 @@ def load_dataset(
             raise ValueError(f"{option}: expected a number in [0, 1), got {fraction}")
     fractions = {"validation_fraction": validation_fraction, "split_seed": split_seed}
     if isinstance(name_or_path, str) and name_or_path in BUILT_IN:
-        return with_validation(BUILT_IN[name_or_path](), **fractions)  # type: ignore[arg-type]
+        built_in = resize_splits(BUILT_IN[name_or_path](), image_size)
+        return with_validation(built_in, **fractions)  # type: ignore[arg-type]
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         whole = load_image_folder(path, image_size=image_size, image_mode=image_mode, in_memory_limit=in_memory_limit)
@@ -79,7 +82,7 @@ def load_dataset(
             test_fraction=test_fraction,
             **fractions,  # type: ignore[arg-type]
         )
-        return with_validation(splits, **fractions)  # type: ignore[arg-type]
+        return with_validation(resize_splits(splits, image_size), **fractions)  # type: ignore[arg-type]
     if path.exists() or len(path.parts) > 1 or path.suffix:
         state = "is neither an .npz or .npy file nor a folder of images" if path.exists() else "no such file or folder"
         raise DataError(f"{path}: {state}")
@@ -90,4 +93,4 @@ def load_dataset(
         image_size=image_size,
         in_memory_limit=in_memory_limit,
     )
-    return with_validation(splits, **fractions)  # type: ignore[arg-type]
+    return with_validation(resize_splits(splits, image_size), **fractions)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepgen_fast.models.convolutional_vae import convolutional_vae
+from deepgen_fast.models.event_shape import agreed_event_shape
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.two_layer_vae import two_layer_vae
 from deepgen_fast.models.vae import VAE, Posterior, VAEOutput
@@ -35,13 +36,7 @@ def build_model(config: Any, event_shape: Sequence[int] | None = None) -> VAE:
     Raises:
         ValueError: when no event shape is known, when the two differ, or for a field out of its range.
     """
-    known = None if config.event_shape is None else tuple(config.event_shape)
-    given = None if event_shape is None else tuple(event_shape)
-    shape = known or given
-    if shape is None:
-        raise ValueError("event_shape: neither the model's config nor the data says what shape an example has")
-    if known is not None and given is not None and known != given:
-        raise ValueError(f"event_shape: the model's config says {known}, the data has {given}")
+    shape = agreed_event_shape(config.event_shape, event_shape)
     common: dict[str, Any] = {
         "latent_dim": config.latent_dim,
         "likelihood": config.likelihood,

@@ -11,9 +11,12 @@ from deepgen_fast.trainers.loop import TrainingLoop
 from deepgen_fast.trainers.position import TrainingResult
 from deepgen_fast.trainers.run import LoadedRun, examples_of, load_run, load_run_data, resume, train
 from deepgen_fast.trainers.run_directory import RunDirectory
+from deepgen_fast.trainers.systems import SYSTEMS, System, system_named
+from deepgen_fast.trainers.trainer import Trainer
 from deepgen_fast.trainers.vae import VAETrainer
 
 __all__ = [
+    "SYSTEMS",
     "Checkpoint",
     "CheckpointError",
     "CheckpointStore",
@@ -26,6 +29,8 @@ __all__ = [
     "ObjectiveConfig",
     "RunConfig",
     "RunDirectory",
+    "System",
+    "Trainer",
     "TrainerConfig",
     "TrainingLoop",
     "TrainingResult",
@@ -37,5 +42,6 @@ __all__ = [
     "read_checkpoint",
     "resume",
     "save_image_grid",
+    "system_named",
     "train",
 ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import ModuleType
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,18 +29,20 @@ class ConfigError(ValueError):
     """A config that cannot be used; the message names the field, what was expected and what came."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A section of a config file: unknown fields are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     """What to train on; see ``deepgen_fast.data.load_dataset``."""
 
     name: str = Field(
         default="mnist5k", description="mnist5k, digits, an .npz/.npy file, a folder, or a torchvision data set"
     )
     image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
-        default=None, description="resize images of a folder to (height, width)"
+        default=None, description="resize images to (height, width)"
     )
     image_shape: tuple[PositiveInt, ...] | None = Field(
         default=None, description="shape of one example, for flat arrays"
@@ -59,7 +62,7 @@ class DataConfig(_Section):
     in_memory_limit: PositiveInt = Field(default=2 << 30, description="bytes up to which images are held in memory")
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Which VAE; see ``deepgen_fast.models``."""
 
     architecture: Literal["two_layer", "convolutional"] = Field(default="two_layer", description="kind of network")
@@ -87,7 +90,7 @@ class ModelConfig(_Section):
         return self
 
 
-class ObjectiveConfig(_Section):
+class ObjectiveConfig(Section):
     """What to minimise; see ``deepgen_fast.objectives``."""
 
     kind: Literal["elbo", "importance_weighted"] = Field(default="elbo", description="which bound")
@@ -106,7 +109,7 @@ class ObjectiveConfig(_Section):
         return self
 
 
-class TrainerConfig(_Section):
+class TrainerConfig(Section):
     """How to train; see ``deepgen_fast.trainers.VAETrainer``."""
 
     epochs: PositiveInt = Field(default=50, description="passes over the training data")
@@ -154,8 +157,13 @@ class TrainerConfig(_Section):
     seed: NonNegativeInt = Field(default=0, description="decides initial weights, order of examples and noise")
 
 
-class RunConfig(_Section):
-    """Everything that decides a run."""
+class RunConfig(Section):
+    """Everything that decides a run: of a VAE, or of another system through ``for_system``.
+
+    In a file, the system is named at the top (``system = "dcgan"``), a VAE's need not be.
+    """
+
+    system: ClassVar[str] = "vae"
 
     data: DataConfig = Field(default_factory=DataConfig)
     model: ModelConfig = Field(default_factory=ModelConfig)
@@ -163,22 +171,40 @@ class RunConfig(_Section):
     trainer: TrainerConfig = Field(default_factory=TrainerConfig)
 
     @model_validator(mode="after")
-    def _bernoulli_needs_pixels(self) -> RunConfig:
-        if self.data.values == "any" and self.model.likelihood == "bernoulli":
-            raise ValueError("data.values='any' needs model.likelihood='gaussian': a Bernoulli models values in [0, 1]")
+    def _data_serves_the_model(self) -> RunConfig:
+        system = _systems().system_named(self.system)
+        pixels = system.needs_pixels(self.model)
+        if self.data.values == "any" and pixels is not None:
+            raise ValueError(f"data.values='any' needs model.{pixels[1]}: {pixels[0]} takes values in [0, 1]")
+        if self.data.binarize != "none" and not system.binarizes:
+            raise ValueError(f"data.binarize={self.data.binarize!r}: {system.title}s are trained on pixels as they are")
         return self
 
     @classmethod
+    def for_system(cls, name: str) -> type[RunConfig]:
+        """The config class of a system, with its sections ``model``, ``objective`` and ``trainer``.
+
+        Raises:
+            ConfigError: for a name that is not registered.
+        """
+        return _systems().run_config_class(name)
+
+    @classmethod
     def from_mapping(cls, values: Mapping[str, Any], source: str = "config") -> RunConfig:
-        """Validate nested values.
+        """Validate nested values; ``system`` among them names the system, this class's own when missing.
 
         Raises:
             ConfigError: naming every wrong or unknown field and ``source``.
         """
+        values = dict(values)
+        name = values.pop("system", cls.system)
         try:
-            return cls.model_validate(dict(values))
+            chosen = cls if name == cls.system else cls.for_system(name)
+            return chosen.model_validate(values)
         except ValidationError as error:
             raise ConfigError(f"{source}: {describe(error)}") from error
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from error
 
     @classmethod
     def from_toml(cls, path: str | Path) -> RunConfig:
@@ -199,7 +225,8 @@ class RunConfig(_Section):
         """The whole config as TOML, defaults written out; unset fields are left out, as TOML has no null."""
         import tomli_w
 
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        values = self.model_dump(mode="json", exclude_none=True)
+        return tomli_w.dumps(values if self.system == RunConfig.system else {"system": self.system, **values})
 
     def write_toml(self, path: str | Path) -> None:
         """Write ``to_toml()`` to a file."""
@@ -218,6 +245,13 @@ class RunConfig(_Section):
                 raise ConfigError(f"{key}: expected section.field with a section of {', '.join(values)}")
             values[section][field] = value
         return self.from_mapping(values, source="overrides")
+
+
+def _systems() -> ModuleType:
+    """The registry, which holds trainers, which need this module."""
+    from deepgen_fast.trainers import systems
+
+    return systems
 
 
 def describe(error: ValidationError) -> str:

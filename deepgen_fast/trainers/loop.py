@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,11 +34,14 @@ from deepgen_fast.trainers.progress import Progress, build_progress
 from deepgen_fast.trainers.run_directory import RunDirectory
 from deepgen_fast.trainers.schedule import LearningRateSchedule
 from deepgen_fast.trainers.seeds import derive_seed, reseed
+from deepgen_fast.trainers.steps import Steps
 from deepgen_fast.trainers.tensorboard_log import TensorBoardLog
 
 
-class TrainingLoop(ABC):
-    """Runs a trainer's steps; subclasses fill in the abstract methods.
+class TrainingLoop(Steps):
+    """Runs a trainer's steps.
+
+    ``monitor`` names the metric, of those that ``validate`` gives, whose lowest value is the best.
 
     Args:
         config: validated settings.
@@ -53,6 +55,7 @@ class TrainingLoop(ABC):
         self.position = Position()
         self.best = Best()
         self.history: list[dict[str, Any]] = []
+        self.monitor = "validation_loss"
         self._order = torch.Generator()
         self._progress: Progress = build_progress("none")
         self._tensorboard: TensorBoardLog | None = None
@@ -60,40 +63,6 @@ class TrainingLoop(ABC):
         self._last_good: Path | None = None
         # A read of the loss is free on the CPU; on a GPU it waits for the queue.
         self._finite_check_steps = config.finite_check_steps or (1 if self.device.type == "cpu" else 50)
-
-    # What a trainer provides.
-
-    @abstractmethod
-    def training_step(self, batch: Tensor, step: int, learning_rate: float) -> Tensor:
-        """One optimiser step on ``batch``; returns the detached loss ``[]``.
-
-        Must raise ``NonFiniteLossError`` (through ``check_finite``) before it changes any weight, where
-        ``check_now(step)`` says to look.
-        """
-
-    @abstractmethod
-    def epoch_sums(self) -> Tensor:
-        """Float64 sums over the running epoch, which ``training_step`` updates; first the loss."""
-
-    @abstractmethod
-    def epoch_record(self, num_examples: int) -> dict[str, float]:
-        """The epoch's metrics by name, of ``epoch_sums``; ``train_loss`` among them."""
-
-    @abstractmethod
-    def validate(self) -> dict[str, float] | None:
-        """Metrics on held-out data, ``validation_loss`` among them; None without such data."""
-
-    @abstractmethod
-    def write_samples(self, directory: Path, epoch: int, tensorboard: TensorBoardLog | None) -> None:
-        """Write pictures, where the data can be shown."""
-
-    @abstractmethod
-    def checkpoint(self) -> Checkpoint:
-        """Weights, averages and optimiser (not copied); ``state`` is filled in by the loop."""
-
-    @abstractmethod
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over what ``checkpoint`` stored."""
 
     # The loop.
 
@@ -117,6 +86,8 @@ class TrainingLoop(ABC):
                 self._open(resume_from)
                 reason = self._epochs(batches, interruption)
                 self._close_run()
+                if reason != "interrupted" and self.run_directory is not None:
+                    self.finish(self.run_directory)
             finally:
                 self._keep_best()
                 self._progress.close()
@@ -147,7 +118,7 @@ class TrainingLoop(ABC):
         )
 
     def _open(self, resume_from: Path | None) -> None:
-        self._progress = build_progress(self.config.progress)
+        self._progress = build_progress(self.config.progress, self.summarise)
         directory = self.run_directory
         if directory is not None:
             directory.prepare()
@@ -236,8 +207,10 @@ class TrainingLoop(ABC):
         if metrics is None:
             return
         record.update(metrics)
-        loss = metrics["validation_loss"]
-        self.check_finite(torch.tensor(loss), "validation loss", self.position.step - 1)
+        if self.monitor not in metrics:
+            return
+        loss = metrics[self.monitor]
+        self.check_finite(torch.tensor(loss), self.monitor.replace("_", " "), self.position.step - 1)
         best = self.best
         if best.loss is None or loss < best.loss - self.config.min_improvement:
             self.best = Best(loss, self.position.epoch)

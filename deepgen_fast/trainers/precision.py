@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -15,18 +16,24 @@ _FLOAT32_MODULES = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
 class Precision(Protocol):
-    """What a training step asks of a precision."""
+    """What a training step asks of a precision.
+
+    ``forward_model`` computes. The methods take the parameters of ``model`` that they are about; all, when None.
+    """
 
     forward_model: Any
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, parameters: Sequence[Tensor] | None = None) -> None:
         """Before the forward pass."""
 
-    def collect_gradients(self) -> None:
+    def collect_gradients(self, parameters: Sequence[Tensor] | None = None) -> None:
         """After the backward pass: the model's parameters have their float32 gradients."""
 
-    def refresh(self) -> None:
+    def refresh(self, parameters: Sequence[Tensor] | None = None) -> None:
         """After the model's parameters have changed."""
+
+    def require_grad(self, parameters: Sequence[Tensor], required: bool) -> None:
+        """Before a forward pass: whether these get gradients in its backward pass."""
 
 
 class Float32:
@@ -34,23 +41,27 @@ class Float32:
 
     def __init__(self, model: nn.Module) -> None:
         self.forward_model = model
-        self._parameters = list(model.parameters())
+        self._parameters: list[Tensor] = list(model.parameters())
 
-    def zero_grad(self) -> None:
-        for parameter in self._parameters:
+    def zero_grad(self, parameters: Sequence[Tensor] | None = None) -> None:
+        for parameter in self._parameters if parameters is None else parameters:
             parameter.grad = None
 
-    def collect_gradients(self) -> None:
+    def collect_gradients(self, parameters: Sequence[Tensor] | None = None) -> None:
         return
 
-    def refresh(self) -> None:
+    def refresh(self, parameters: Sequence[Tensor] | None = None) -> None:
         return
 
+    def require_grad(self, parameters: Sequence[Tensor], required: bool) -> None:
+        for parameter in parameters:
+            parameter.requires_grad_(required)
 
-class _NarrowModel:
-    """Called like the model: casts the batch and runs the bfloat16 copy."""
 
-    def __init__(self, narrow: VAE, model: VAE) -> None:
+class NarrowVAE:
+    """Called like a VAE: casts the batch and runs the bfloat16 copy."""
+
+    def __init__(self, narrow: Any, model: Any) -> None:
         self.narrow = narrow
         self.likelihood = model.likelihood
         self.latent_dim = model.latent_dim
@@ -64,57 +75,69 @@ class Bfloat16:
 
     Replaces ``torch.autocast``, which casts every weight at each step inside the graph and every gradient
     back in it. Here the same casts are one ``_foreach_copy_`` each way, and the losses, which take float32
-    targets, accumulate in float32. Buffers and the likelihood (its learned variance) are shared with the
-    model, not copied.
+    targets, accumulate in float32. Buffers and the modules in ``wide`` are shared with the model, not copied.
+
+    Args:
+        model: whose networks to copy.
+        wide: submodules that stay in float32 (a VAE's likelihood, with its learned variance).
+        call: makes ``forward_model`` of the copy and the model, where batches have to be cast for the copy.
     """
 
-    def __init__(self, model: VAE) -> None:
-        narrow = copy.deepcopy(model)
-        narrow.likelihood = model.likelihood
+    def __init__(
+        self, model: nn.Module, wide: Sequence[nn.Module] = (), call: Callable[[Any, Any], Any] | None = None
+    ) -> None:
+        self._shared = [parameter for module in wide for parameter in module.parameters()]
+        shared = {id(parameter): parameter for parameter in self._shared}
+        # deepcopy takes what its memo holds for the copy.
+        narrow = copy.deepcopy(model, {id(module): module for module in wide})
         for (_, module), (_, source) in zip(narrow.named_modules(), model.named_modules(), strict=True):
             for name, buffer in source.named_buffers(recurse=False):
                 module.register_buffer(name, buffer, persistent=name not in source._non_persistent_buffers_set)
-        self._likelihood = list(model.likelihood.parameters())
-        shared = {id(parameter) for parameter in self._likelihood}
         for module in narrow.modules():
             if isinstance(module, _FLOAT32_MODULES):
                 continue
             for name, parameter in module.named_parameters(recurse=False):
                 if id(parameter) not in shared and parameter.dtype == torch.float32:
                     setattr(module, name, nn.Parameter(parameter.detach().to(torch.bfloat16), parameter.requires_grad))
-        pairs = [
-            (wide, thin)
-            for wide, thin in zip(model.parameters(), narrow.parameters(), strict=True)
-            if wide is not thin and wide.requires_grad
-        ]
-        self._wide: list[Tensor] = [wide for wide, _ in pairs]
-        self._thin: list[Tensor] = [thin for _, thin in pairs]
-        self._gradients = [torch.zeros_like(wide) for wide in self._wide]
-        self.forward_model = _NarrowModel(narrow, model)
+        #: Of each parameter that was copied: the copy, and a float32 gradient.
+        self._copies: dict[Tensor, tuple[Tensor, Tensor]] = {
+            parameter: (thin, torch.zeros_like(parameter))
+            for parameter, thin in zip(model.parameters(), narrow.parameters(), strict=True)
+            if parameter is not thin and parameter.requires_grad
+        }
+        self.forward_model = narrow if call is None else call(narrow, model)
 
-    def zero_grad(self) -> None:
-        for parameter in self._thin:
-            parameter.grad = None
-        for parameter in self._likelihood:
+    def _of(self, parameters: Sequence[Tensor] | None) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(parameter, copy, gradient) of those that were copied."""
+        chosen = self._copies if parameters is None else parameters
+        return [(parameter, *self._copies[parameter]) for parameter in chosen if parameter in self._copies]
+
+    def zero_grad(self, parameters: Sequence[Tensor] | None = None) -> None:
+        for _, thin, _ in self._of(parameters):
+            thin.grad = None
+        for parameter in self._shared:
             parameter.grad = None
 
     @torch.no_grad()
-    def collect_gradients(self) -> None:
-        found = [
-            (gradient, thin.grad, wide)
-            for gradient, thin, wide in zip(self._gradients, self._thin, self._wide, strict=True)
-        ]
-        used = [(gradient, grad) for gradient, grad, _ in found if grad is not None]
+    def collect_gradients(self, parameters: Sequence[Tensor] | None = None) -> None:
+        found = [(wide, thin.grad, gradient) for wide, thin, gradient in self._of(parameters)]
+        used = [(gradient, grad) for _, grad, gradient in found if grad is not None]
         torch._foreach_copy_([gradient for gradient, _ in used], [grad for _, grad in used])
-        for gradient, grad, wide in found:
+        for wide, grad, gradient in found:
             wide.grad = None if grad is None else gradient
 
     @torch.no_grad()
-    def refresh(self) -> None:
-        torch._foreach_copy_(self._thin, self._wide)
+    def refresh(self, parameters: Sequence[Tensor] | None = None) -> None:
+        found = self._of(parameters)
+        torch._foreach_copy_([thin for _, thin, _ in found], [wide for wide, _, _ in found])
+
+    def require_grad(self, parameters: Sequence[Tensor], required: bool) -> None:
+        for parameter in parameters:
+            copied = self._copies.get(parameter)
+            (parameter if copied is None else copied[0]).requires_grad_(required)
 
 
-def build_precision(name: str, model: VAE) -> Precision:
+def build_precision(name: str, model: nn.Module) -> Precision:
     """``"float32"`` or ``"bf16"``.
 
     Raises:
@@ -123,5 +146,5 @@ def build_precision(name: str, model: VAE) -> Precision:
     if name == "float32":
         return Float32(model)
     if name == "bf16":
-        return Bfloat16(model)
+        return Bfloat16(model, (model.likelihood,), NarrowVAE) if isinstance(model, VAE) else Bfloat16(model)
     raise ValueError(f"precision: expected 'float32' or 'bf16', got {name!r}")

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Protocol, TextIO
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TextIO
 
 # Drawing costs milliseconds, an epoch of a small data set a few hundred.
 _SECONDS_BETWEEN_DRAWS = 0.25
 _SECONDS_BETWEEN_LINES = 2.0
+
+
+class Summary(NamedTuple):
+    """An epoch's record in a few words: for a line of a log, and shorter, for what stands beside a bar."""
+
+    line: str
+    bar: str
+
+
+def summarise_vae(record: dict[str, Any]) -> Summary:
+    """Loss and its two parts."""
+    loss = f"loss {record['train_loss']:.2f}"
+    best = "*" if record.get("best") else ""
+    validation = f"  validation {record['validation_loss']:.2f}" if "validation_loss" in record else ""
+    parts = f"(log p(x|z) {record['train_log_likelihood']:.2f}, KL {record['train_kl']:.2f})"
+    line = f"{loss} {parts}{validation}{best}  {record['examples_per_second']:.0f} examples/s"
+    return Summary(line, f"{loss}{validation}")
+
+
+Summarise = Callable[[dict[str, Any]], Summary]
 
 
 class Progress(Protocol):
@@ -47,8 +68,9 @@ class Silent:
 class Lines(Silent):
     """A line for the first and the last epoch, and between them at most one every two seconds."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, summarise: Summarise = summarise_vae) -> None:
         self._stream = stream
+        self._summarise = summarise
         self._last = -float("inf")
         self._started = 0.0
         self._first_step = self._total_steps = self._total_epochs = 0
@@ -65,7 +87,7 @@ class Lines(Silent):
         done = record["step"] - self._first_step
         left = (self._total_steps - record["step"]) * (now - self._started) / max(done, 1)
         eta = f"  ETA {format_seconds(left)}" if left > 0 else ""
-        self.message(f"epoch {record['epoch']}/{self._total_epochs}  {summarise(record)}{eta}")
+        self.message(f"epoch {record['epoch']}/{self._total_epochs}  {self._summarise(record).line}{eta}")
 
     def message(self, text: str) -> None:
         print(text, file=self._stream or sys.stderr, flush=True)
@@ -74,7 +96,7 @@ class Lines(Silent):
 class Bar:
     """A rich progress bar of the run's steps, drawn a few times a second by the training loop itself."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, summarise: Summarise = summarise_vae) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -89,6 +111,7 @@ class Bar:
             console=Console(file=stream) if stream is not None else Console(stderr=True),
             auto_refresh=False,
         )
+        self._summarise = summarise
         self._task: Any = None
         self._last = 0.0
 
@@ -106,7 +129,9 @@ class Bar:
         self._bar.update(self._task, completed=step, epoch=epoch, refresh=True)
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
-        self._bar.update(self._task, completed=record["step"], epoch=record["epoch"], summary=_losses(record))
+        self._bar.update(
+            self._task, completed=record["step"], epoch=record["epoch"], summary=self._summarise(record).bar
+        )
 
     def message(self, text: str) -> None:
         self._bar.console.print(text, markup=False, highlight=False)
@@ -116,23 +141,6 @@ class Bar:
         self._bar.stop()
 
 
-def summarise(record: dict[str, Any]) -> str:
-    """An epoch's record in a few words."""
-    parts = [
-        f"loss {record['train_loss']:.2f} (log p(x|z) {record['train_log_likelihood']:.2f}, KL "
-        f"{record['train_kl']:.2f})"
-    ]
-    if "validation_loss" in record:
-        parts.append(f"validation {record['validation_loss']:.2f}{'*' if record.get('best') else ''}")
-    parts.append(f"{record['examples_per_second']:.0f} examples/s")
-    return "  ".join(parts)
-
-
-def _losses(record: dict[str, Any]) -> str:
-    validation = f"  validation {record['validation_loss']:.2f}" if "validation_loss" in record else ""
-    return f"loss {record['train_loss']:.2f}{validation}"
-
-
 def format_seconds(seconds: float) -> str:
     """``h:mm:ss``."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
@@ -140,7 +148,7 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
-def build_progress(kind: str) -> Progress:
+def build_progress(kind: str, summarise: Summarise = summarise_vae) -> Progress:
     """``"bar"``, ``"lines"``, ``"none"``, or ``"auto"``: a bar when standard error is a terminal, else lines.
 
     Raises:
@@ -149,9 +157,9 @@ def build_progress(kind: str) -> Progress:
     if kind == "auto":
         kind = "bar" if sys.stderr.isatty() else "lines"
     if kind == "bar":
-        return Bar()
+        return Bar(summarise=summarise)
     if kind == "lines":
-        return Lines()
+        return Lines(summarise=summarise)
     if kind == "none":
         return Silent()
     raise ValueError(f"progress: expected 'auto', 'bar', 'lines' or 'none', got {kind!r}")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from deepgen_fast.data import DatasetSplits, Split, binarize, load_dataset
-from deepgen_fast.data.checks import check_binary_range
-from deepgen_fast.models import VAE, build_model
-from deepgen_fast.objectives import build_objective
+from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.trainers.checkpoint import CheckpointError, CheckpointStore, read_checkpoint
 from deepgen_fast.trainers.config import ConfigError, RunConfig
 from deepgen_fast.trainers.devices import resolve_device
 from deepgen_fast.trainers.position import TrainingResult
 from deepgen_fast.trainers.run_directory import RunDirectory
 from deepgen_fast.trainers.seeds import derive_seed
-from deepgen_fast.trainers.vae import VAETrainer
+from deepgen_fast.trainers.systems import system_named
 
 
 def train(
@@ -35,7 +34,7 @@ def train(
     Raises:
         DataError: for anything wrong with the data, before training starts.
         FileExistsError: when the directory already holds a run.
-        NonFiniteLossError, CheckpointError, ConfigError: see ``VAETrainer.fit``.
+        NonFiniteLossError, CheckpointError, ConfigError: see ``Trainer.fit``.
     """
     return _run(config, run_directory, splits, resume_from=None)
 
@@ -69,14 +68,17 @@ def resume(
 def _run(
     config: RunConfig, run_directory: str | Path | None, splits: DatasetSplits | None, resume_from: Path | None
 ) -> TrainingResult:
+    system = system_named(config.system)
     device = resolve_device(config.trainer.device)
     data = load_run_data(config) if splits is None else splits
     # Seeded apart from the caller's generators, which stay as they are.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(config.trainer.seed, "weights"))
-        model = build_model(config.model, data.event_shape)
+        model: Any = system.build_model(config.model, data.event_shape)
     resolved = config.with_overrides({"model.event_shape": model.event_shape})
-    trainer = VAETrainer(model, build_objective(config.objective), run_directory=run_directory, run_config=resolved)
+    objective = system.build_objective(config.objective)
+    build: Any = system.trainer
+    trainer = build(model, objective, run_directory=run_directory, run_config=resolved)
     return trainer.fit(
         examples_of(data.train),
         None if data.validation is None else examples_of(data.validation),
@@ -131,9 +133,10 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
         download=data.download,
         in_memory_limit=data.in_memory_limit,
     )
+    pixels = system_named(config.system).needs_pixels(config.model)
     for part in (splits.train, splits.validation, splits.test):
-        if part is not None and part.images is not None and config.model.likelihood == "bernoulli":
-            check_binary_range(part.images, name=splits.name)
+        if part is not None and part.images is not None and pixels is not None:
+            check_unit_range(part.images, name=splits.name, who=pixels[0], otherwise=pixels[1])
     if data.binarize == "none":
         return splits
     return DatasetSplits(
@@ -154,11 +157,16 @@ def _binary(split: Split | None, mode: str) -> Split | None:
 class LoadedRun:
     """A trained model and where it came from; ``epoch`` and ``step`` count what it was trained for."""
 
-    model: VAE
+    model: Any
     config: RunConfig
     step: int
     epoch: int
     checkpoint: Path
+
+    @property
+    def kind(self) -> str:
+        """What the model is: ``"vae"``, ``"gan"``; see ``Trainer.kind``."""
+        return system_named(self.config.system).trainer.kind
 
 
 def load_run(
@@ -196,7 +204,7 @@ def load_run(
     state = dict(stored.model)
     if weights != "raw" and stored.ema is not None:
         state.update(stored.ema)
-    model = build_model(config.model)
+    model: Any = system_named(config.system).build_model(config.model, None)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

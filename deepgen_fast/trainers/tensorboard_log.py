@@ -8,17 +8,10 @@ from typing import Any
 
 import numpy as np
 
-_EPOCH_FIELDS = (
-    "train_loss",
-    "train_log_likelihood",
-    "train_kl",
-    "validation_loss",
-    "validation_log_likelihood",
-    "validation_kl",
-    "learning_rate",
-    "beta",
-    "examples_per_second",
-)
+# Of an epoch's record: where it is, and what is no curve.
+_NOT_CURVES = ("epoch", "step", "seconds", "best")
+# What stands first in a field's name -> a group of TensorBoard's; others are of the run.
+_GROUPS = ("train", "validation", "discriminator", "generator")
 
 
 class TensorBoardLog:
@@ -39,11 +32,11 @@ class TensorBoardLog:
 
     def epoch(self, record: Mapping[str, Any]) -> None:
         """Write an epoch's record at its step."""
-        for name in _EPOCH_FIELDS:
-            if name in record:
+        for name, value in record.items():
+            if name not in _NOT_CURVES and isinstance(value, int | float):
                 group, _, rest = name.partition("_")
-                tag = f"{group}/{rest}" if group in ("train", "validation") else f"run/{name}"
-                self._writer.add_scalar(tag, record[name], record["step"])
+                tag = f"{group}/{rest}" if group in _GROUPS else f"run/{name}"
+                self._writer.add_scalar(tag, value, record["step"])
 
     def step(self, loss: float, step: int) -> None:
         """Write one step's loss."""

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from deepgen_fast.data import Batches, DataError, binarize, make_batches
-from deepgen_fast.data.checks import check_binary_range, check_range
+from deepgen_fast.data import Batches, binarize
+from deepgen_fast.data.checks import check_binary_range
 from deepgen_fast.models import VAE
 from deepgen_fast.objectives import ELBO, Objective
-from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
-from deepgen_fast.trainers.config import ConfigError, RunConfig, TrainerConfig, describe
+from deepgen_fast.trainers.config import RunConfig, TrainerConfig
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
-from deepgen_fast.trainers.evaluating import evaluating
 from deepgen_fast.trainers.image_grid import image_grid, save_image_grid
-from deepgen_fast.trainers.loop import TrainingLoop
-from deepgen_fast.trainers.position import TrainingResult
 from deepgen_fast.trainers.precision import build_precision
-from deepgen_fast.trainers.run_directory import RunDirectory
 from deepgen_fast.trainers.seeds import reseed
 from deepgen_fast.trainers.tensorboard_log import TensorBoardLog
+from deepgen_fast.trainers.trainer import Trainer
 
-_EVALUATION_BATCH = 512
 _GRID_SAMPLES = 64
 _GRID_RECONSTRUCTIONS = 8
 
 
-class VAETrainer(TrainingLoop):
+class VAETrainer(Trainer):
     """Trains a VAE with Adam.
 
     Args:
@@ -53,6 +44,8 @@ class VAETrainer(TrainingLoop):
         ValueError: for a device that this machine does not have.
     """
 
+    kind = "vae"
+
     def __init__(
         self,
         model: VAE,
@@ -64,24 +57,15 @@ class VAETrainer(TrainingLoop):
         binarize: str | None = None,
         **overrides: Any,
     ) -> None:
-        settings = config or (run_config.trainer if run_config is not None else TrainerConfig())
-        if overrides:
-            try:
-                settings = TrainerConfig.model_validate({**settings.model_dump(), **overrides})
-            except ValidationError as error:
-                raise ConfigError(f"trainer: {describe(error)}") from error
-        directory = None if run_directory is None else RunDirectory(run_directory, settings.keep_checkpoints)
-        super().__init__(settings, directory)
-        self.model = model.to(self.device)
+        super().__init__(model, config, run_directory, run_config, overrides)
         self.objective = objective if objective is not None else ELBO()
-        self.run_config = run_config
         self.binarize = binarize or (run_config.data.binarize if run_config is not None else "none")
-        self._noise = torch.Generator(self.device)
         self._sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._optimizer = self._build_optimizer()
-        self.ema = None if settings.ema_decay is None else ExponentialMovingAverage(model, settings.ema_decay)
-        self._validation: Batches | None = None
+        self.optimizers = {"optimizer": self._optimizer}
+        if self.config.ema_decay is not None:
+            self.ema = ExponentialMovingAverage(model, self.config.ema_decay)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         # Fused: one pass over weights, gradients and moments in place of a dozen.
@@ -90,99 +74,18 @@ class VAETrainer(TrainingLoop):
             return torch.optim.AdamW(self._parameters, weight_decay=self.config.weight_decay, **options)
         return torch.optim.Adam(self._parameters, **options)
 
-    def fit(
-        self,
-        train: Tensor | Dataset[Any],
-        validation: Tensor | Dataset[Any] | None = None,
-        *,
-        resume_from: str | Path | None = None,
-    ) -> TrainingResult:
-        """Train.
+    def prepare(self, batches: Batches) -> None:
+        """Make the copy of the networks that computes, where the precision asks for one."""
+        self._precision = build_precision(self.config.precision, self.model)
 
-        Args:
-            train: ``[N, *event]`` in [0, 1], batched in memory; or a ``Dataset`` of examples ``[*event]``,
-                read through a ``DataLoader``.
-            validation: held-out examples; without them there is no best checkpoint and no early stopping.
-            resume_from: ``"last"``, the run directory's latest checkpoint, or the path of one. The run then
-                goes on bit for bit as if it had not stopped, on the same machine and number of threads.
-                Raising ``epochs`` lengthens the run; other settings should stay.
+    def refresh(self) -> None:
+        """Hand restored weights on to the copy that computes."""
+        self._precision.refresh()
 
-        On SIGINT or SIGTERM the step in progress is finished, a checkpoint is written and the result's reason
-        is ``"interrupted"``; a second signal interrupts at once.
-
-        Raises:
-            DataError: when the data does not fit the model, before any step.
-            FileExistsError: when the run directory holds a run and ``resume_from`` is None.
-            ConfigError: for early stopping without validation data.
-            NonFiniteLossError: when the loss or the weights stop being finite. The last good checkpoint is
-                kept.
-            CheckpointError: when a checkpoint cannot be read or written.
-        """
-        config = self.config
-        if config.early_stopping is not None and validation is None:
-            raise ConfigError("trainer.early_stopping: needs validation data, got none")
-        workers = self.run_config.data.num_workers if self.run_config is not None else 0
-        batches = make_batches(
-            train,
-            config.batch_size,
-            shuffle=True,
-            generator=self._order,
-            drop_last=config.drop_last,
-            num_workers=workers,
-            device=self.device,
-        )
-        self._check_data(batches, "train")
-        if validation is not None:
-            self._validation = make_batches(validation, _EVALUATION_BATCH, shuffle=False, device=self.device)
-            self._check_data(self._validation, "validation")
-        checkpoint = self._prepare_directory(resume_from)
-        self.model.train()
-        self._precision = build_precision(config.precision, self.model)
-        return self.run(batches, checkpoint)
-
-    def _check_data(self, batches: Batches, name: str) -> None:
-        examples = batches.preview()
-        expected, got = list(self.model.event_shape), list(examples.shape[1:])
-        if got != expected:
-            raise DataError(f"{name}: expected examples of shape {expected}, as the model takes them, got {got}")
-        if examples.dtype == torch.uint8:
-            return
-        if not examples.is_floating_point():
-            raise DataError(f"{name}: expected floating point or uint8 pixels, got {examples.dtype}")
-        check_range(examples, name=name, values="any")
+    def check_values(self, examples: Tensor, name: str) -> None:
+        """A Bernoulli takes values in [0, 1]; and only these can be drawn from."""
         if self.model.likelihood.kind == "bernoulli" or self.binarize == "stochastic":
             check_binary_range(examples, name=name)
-
-    def _prepare_directory(self, resume_from: str | Path | None) -> Path | None:
-        directory = self.run_directory
-        if resume_from is None:
-            if directory is not None:
-                if directory.is_used():
-                    raise FileExistsError(
-                        f"{directory.path}: already holds a run; resume it, or choose another directory"
-                    )
-                directory.prepare()
-                self._write_config(directory)
-            return None
-        if str(resume_from) != "last":
-            return Path(resume_from)
-        latest = None if directory is None else directory.checkpoints.latest()
-        if latest is None:
-            raise CheckpointError(
-                "resume_from='last': no run directory was given"
-                if directory is None
-                else f"{directory.path}: no checkpoint to resume from"
-            )
-        return latest
-
-    def _write_config(self, directory: RunDirectory) -> None:
-        if self.run_config is not None:
-            directory.write_config(self.run_config.model_copy(update={"trainer": self.config}))
-            return
-        import tomli_w
-
-        settings = self.config.model_dump(mode="json", exclude_none=True)
-        (directory.path / "trainer.toml").write_text(tomli_w.dumps({"trainer": settings}), encoding="utf-8")
 
     # What the loop asks for.
 
@@ -239,7 +142,7 @@ class VAETrainer(TrainingLoop):
         objective = self.objective.for_validation()
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         generator = reseed(self._noise, self.config.seed, "validation")
-        with self._evaluated_model() as model:
+        with self.evaluated_model() as model:
             for batch in batches.epoch():
                 x = binarize(batch, self.binarize, generator)
                 value, log_likelihood, kl = objective(model, x, generator=generator)
@@ -254,7 +157,7 @@ class VAETrainer(TrainingLoop):
             return
         directory.mkdir(exist_ok=True)
         grids: dict[str, tuple[Tensor, int]] = {}
-        with self._evaluated_model() as model:
+        with self.evaluated_model() as model:
             generator = reseed(self._noise, self.config.seed, "samples")
             grids["samples"] = (model.sample(_GRID_SAMPLES, generator=generator), 8)
             if self._validation is not None:
@@ -264,42 +167,3 @@ class VAETrainer(TrainingLoop):
             save_image_grid(images, directory / f"{name}-{epoch:05d}.png", columns)
             if tensorboard is not None:
                 tensorboard.image(name, image_grid(images, columns), self.position.step)
-
-    def checkpoint(self) -> Checkpoint:
-        """Weights, averages and Adam's moments."""
-        moments = {
-            f"optimizer.{index}.{name}": value
-            for index, values in self._optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
-        return Checkpoint(
-            dict(self.model.state_dict()), {}, None if self.ema is None else self.ema.state_dict(), moments
-        )
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over weights, averages and moments.
-
-        Raises:
-            CheckpointError: when they are not those of this model, or of a run without the average that this
-                one keeps.
-        """
-        try:
-            self.model.load_state_dict(checkpoint.model)
-            if self.ema is not None:
-                if checkpoint.ema is None:
-                    raise ValueError("the run kept no average of the weights, but ema_decay is set")
-                self.ema.load_state_dict(checkpoint.ema)
-        except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint does not fit the model: {error}") from error
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in checkpoint.training.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".", 2)
-                state.setdefault(int(index), {})[name] = value
-        self._optimizer.load_state_dict({"state": state, "param_groups": self._optimizer.state_dict()["param_groups"]})
-        self._precision.refresh()
-
-    @contextmanager
-    def _evaluated_model(self) -> Iterator[VAE]:
-        with evaluating(self.model), self.ema.applied() if self.ema is not None else nullcontext():
-            yield self.model

@@ -1,0 +1,21 @@
+"""The shape of one example, which the data or a config says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def agreed_event_shape(known: Sequence[int] | None, given: Sequence[int] | None) -> tuple[int, ...]:
+    """The shape that a model's config says, or the data has.
+
+    Raises:
+        ValueError: when neither says one, or the two differ.
+    """
+    known = None if known is None else tuple(known)
+    given = None if given is None else tuple(given)
+    shape = known or given
+    if shape is None:
+        raise ValueError("event_shape: neither the model's config nor the data says what shape an example has")
+    if known is not None and given is not None and known != given:
+        raise ValueError(f"event_shape: the model's config says {known}, the data has {given}")
+    return tuple(shape)

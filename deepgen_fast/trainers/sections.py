@@ -1,0 +1,93 @@
+"""Config sections from signatures: what builds a model or an objective says by itself what can be set.
+
+A parameter is a field: its annotation, its default and its text in the docstring's ``Args``. So each is written once,
+where it is used, and a system needs no config class of its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import Field, create_model
+
+from deepgen_fast.trainers.config import PositiveInt, Section
+
+_ARGUMENT = re.compile(r"^ {4}((?:\w+, )*\w+): (.*)$")
+
+
+def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence[str] = ()) -> type[Section]:
+    """The section whose fields are the parameters of ``build``.
+
+    Args:
+        build: a function, or a class, which is then described by its own docstring.
+        name: of the section's class.
+        title: its docstring.
+        given: parameters that do not come from the config.
+
+    Raises:
+        TypeError: a parameter without an annotation, a default or a text under ``Args``: a defect of ``build``.
+    """
+    function = build.__init__ if inspect.isclass(build) else build
+    hints = typing.get_type_hints(function)
+    texts = argument_texts(build)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(build).parameters.values():
+        if parameter.name in given:
+            continue
+        missing = [
+            what
+            for what, lacks in (
+                ("annotation", parameter.name not in hints),
+                ("default", parameter.default is inspect.Parameter.empty),
+                ("text under Args", parameter.name not in texts),
+            )
+            if lacks
+        ]
+        if missing:
+            raise TypeError(f"{build.__name__}: parameter {parameter.name} has no {', '.join(missing)}")
+        annotation = _as_field(hints[parameter.name])
+        fields[parameter.name] = (annotation, Field(default=parameter.default, description=texts[parameter.name]))
+    return create_model(name, __base__=Section, __doc__=title, **fields)
+
+
+def model_section(build: Callable[..., Any], name: str, title: str) -> type[Section]:
+    """``section_of`` a model's builder, whose first parameter is the shape of one example."""
+    return create_model(
+        name,
+        __base__=section_of(build, f"{name}Fields", title, given=("event_shape",)),
+        __doc__=title,
+        event_shape=(
+            tuple[PositiveInt, ...] | None,
+            Field(default=None, description="shape of one example; the data's if unset"),
+        ),
+    )
+
+
+def _as_field(annotation: Any) -> Any:
+    """A sequence becomes a tuple: sections are frozen."""
+    if typing.get_origin(annotation) is Sequence:
+        return tuple.__class_getitem__((*typing.get_args(annotation), ...))
+    return annotation
+
+
+def argument_texts(build: Callable[..., Any]) -> dict[str, str]:
+    """Parameter -> its text under ``Args:``, on one line, without the last full stop."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    lines = inspect.getdoc(build) or ""
+    inside = False
+    for line in lines.splitlines():
+        if line == "Args:":
+            inside = True
+        elif inside and line and not line.startswith(" "):
+            break
+        elif inside and (found := _ARGUMENT.match(line)):
+            names = found[1].split(", ")
+            texts.update(dict.fromkeys(names, found[2]))
+        elif inside and line.strip():
+            texts.update({name: f"{texts[name]} {line.strip()}" for name in names})
+    return {name: text.replace("``", "").rstrip(".") for name, text in texts.items()}

@@ -1,0 +1,93 @@
+"""The systems that can be trained, by name. One more is a model (and an objective) of its own, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import Field, create_model
+from torch import nn
+
+from deepgen_fast.models import build_model
+from deepgen_fast.objectives import build_objective
+from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
+from deepgen_fast.trainers.trainer import Trainer
+from deepgen_fast.trainers.vae import VAETrainer
+
+
+@dataclass(frozen=True)
+class System:
+    """What ``deepgen-fast train NAME`` builds, and what trains it.
+
+    Attributes:
+        name: of the command and in config files.
+        title: in a sentence.
+        model, objective, settings: classes of the config's sections ``model``, ``objective`` and ``trainer``.
+        build_model: from the section ``model`` and the shape of one example (None: as the section says).
+        build_objective: from the section ``objective``.
+        trainer: called with model and objective; its ``kind`` says what can be done with the trained model.
+        needs_pixels: of the section ``model``: who needs examples in [0, 1], and the setting of ``model`` that takes
+            others; None where any values will do.
+        binarizes: whether grey pixels may be made binary.
+    """
+
+    name: str
+    title: str
+    model: type[Section]
+    objective: type[Section]
+    settings: type[TrainerConfig]
+    build_model: Callable[[Any, tuple[int, ...] | None], nn.Module]
+    build_objective: Callable[[Any], Any]
+    trainer: type[Trainer]
+    needs_pixels: Callable[[Any], tuple[str, str] | None] = lambda model: None
+    binarizes: bool = False
+
+
+def _bernoulli(model: ModelConfig) -> tuple[str, str] | None:
+    return ("a Bernoulli likelihood", "likelihood='gaussian'") if model.likelihood == "bernoulli" else None
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System(
+            "vae", "variational autoencoder", ModelConfig, ObjectiveConfig, TrainerConfig, build_model, build_objective,
+            VAETrainer, _bernoulli, binarizes=True,
+        ),
+    )
+}  # fmt: skip
+
+
+def system_named(name: str) -> System:
+    """The system of that name.
+
+    Raises:
+        ConfigError: when there is none.
+    """
+    if name not in SYSTEMS:
+        raise ConfigError(f"system: expected one of {', '.join(SYSTEMS)}, got {name!r}")
+    return SYSTEMS[name]
+
+
+@cache
+def run_config_class(name: str) -> type[RunConfig]:
+    """``RunConfig`` with the sections of a system.
+
+    Raises:
+        ConfigError: for a name that is not registered.
+    """
+    system = system_named(name)
+    if name == RunConfig.system:
+        return RunConfig
+    made = create_model(
+        f"RunConfig[{name}]",
+        __base__=RunConfig,
+        __doc__=f"Everything that decides a run of a {system.title}.",
+        model=(system.model, Field(default_factory=system.model)),
+        objective=(system.objective, Field(default_factory=system.objective)),
+        trainer=(system.settings, Field(default_factory=system.settings)),
+    )
+    made.system = name
+    return made

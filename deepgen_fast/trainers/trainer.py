@@ -1,0 +1,235 @@
+"""What every trainer has: settings, data, a run directory, optimisers and averages in checkpoints."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from deepgen_fast.data import Batches, DataError, make_batches
+from deepgen_fast.data.checks import check_range
+from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
+from deepgen_fast.trainers.config import ConfigError, RunConfig, TrainerConfig, describe
+from deepgen_fast.trainers.ema import ExponentialMovingAverage
+from deepgen_fast.trainers.evaluating import evaluating
+from deepgen_fast.trainers.loop import TrainingLoop
+from deepgen_fast.trainers.position import TrainingResult
+from deepgen_fast.trainers.run_directory import RunDirectory
+
+_EVALUATION_BATCH = 512
+
+
+class Trainer(TrainingLoop):
+    """A model in training.
+
+    A subclass makes ``optimizers`` and, where the settings ask for it, ``ema`` in its constructor, and says what a step
+    is (see ``TrainingLoop``).
+
+    Args:
+        model: trained in place; it knows the shape of an example as ``event_shape``.
+        config: settings; those of ``run_config``, or the defaults, when None.
+        run_directory: where config, metrics, checkpoints, pictures and TensorBoard files go; None writes
+            nothing.
+        run_config: the whole run's config, written to the directory so that ``load_run`` and ``resume`` can
+            rebuild the run from it. A model built in code has none; then only the trainer's settings are
+            written, to ``trainer.toml``.
+        overrides: fields of the settings, over ``config``'s.
+
+    Raises:
+        ConfigError: for an unknown or wrong setting.
+        ValueError: for a device that this machine does not have.
+    """
+
+    #: Of the settings.
+    settings_class: ClassVar[type[TrainerConfig]] = TrainerConfig
+    #: What is trained: commands that use a trained model choose by it.
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrainerConfig | None,
+        run_directory: str | Path | None,
+        run_config: RunConfig | None,
+        overrides: dict[str, Any],
+    ) -> None:
+        settings = config or (run_config.trainer if run_config is not None else self.settings_class())
+        if overrides:
+            try:
+                settings = self.settings_class.model_validate({**settings.model_dump(), **overrides})
+            except ValidationError as error:
+                raise ConfigError(f"trainer: {describe(error)}") from error
+        directory = None if run_directory is None else RunDirectory(run_directory, settings.keep_checkpoints)
+        super().__init__(settings, directory)
+        self.model: Any = model.to(self.device)
+        self.run_config = run_config
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.ema: ExponentialMovingAverage | None = None
+        self._noise = torch.Generator(self.device)
+        self._validation: Batches | None = None
+
+    def fit(
+        self,
+        train: Tensor | Dataset[Any],
+        validation: Tensor | Dataset[Any] | None = None,
+        *,
+        resume_from: str | Path | None = None,
+    ) -> TrainingResult:
+        """Train.
+
+        Args:
+            train: ``[N, *event]`` in [0, 1], batched in memory; or a ``Dataset`` of examples ``[*event]``,
+                read through a ``DataLoader``.
+            validation: held-out examples; without them there is no best checkpoint and no early stopping.
+            resume_from: ``"last"``, the run directory's latest checkpoint, or the path of one. The run then
+                goes on bit for bit as if it had not stopped, on the same machine and number of threads.
+                Raising ``epochs`` lengthens the run; other settings should stay.
+
+        On SIGINT or SIGTERM the step in progress is finished, a checkpoint is written and the result's reason
+        is ``"interrupted"``; a second signal interrupts at once.
+
+        Raises:
+            DataError: when the data does not fit the model, before any step.
+            FileExistsError: when the run directory holds a run and ``resume_from`` is None.
+            ConfigError: for early stopping without validation data.
+            NonFiniteLossError: when the loss or the weights stop being finite. The last good checkpoint is
+                kept.
+            CheckpointError: when a checkpoint cannot be read or written.
+        """
+        config = self.config
+        if config.early_stopping is not None and not self.can_validate(validation):
+            raise ConfigError("trainer.early_stopping: needs validation data, got none")
+        workers = self.run_config.data.num_workers if self.run_config is not None else 0
+        batches = make_batches(
+            train,
+            config.batch_size,
+            shuffle=True,
+            generator=self._order,
+            drop_last=config.drop_last,
+            num_workers=workers,
+            device=self.device,
+        )
+        self._check_data(batches, "train")
+        if validation is not None:
+            self._validation = make_batches(validation, _EVALUATION_BATCH, shuffle=False, device=self.device)
+            self._check_data(self._validation, "validation")
+        checkpoint = self._prepare_directory(resume_from)
+        self.model.train()
+        self.prepare(batches)
+        return self.run(batches, checkpoint)
+
+    # What a trainer provides, beside what the loop asks for.
+
+    def prepare(self, batches: Batches) -> None:
+        """Called with the training data when all is checked, before a checkpoint is restored."""
+
+    def can_validate(self, validation: Any) -> bool:
+        """Whether there will be a number to choose the best checkpoint by."""
+        return validation is not None
+
+    @abstractmethod
+    def check_values(self, examples: Tensor, name: str) -> None:
+        """Check that the model can take these finite examples.
+
+        Raises:
+            DataError: when it cannot.
+        """
+
+    def refresh(self) -> None:
+        """Called when weights have been restored."""
+
+    # Data and directory.
+
+    def _check_data(self, batches: Batches, name: str) -> None:
+        examples = batches.preview()
+        expected, got = list(self.model.event_shape), list(examples.shape[1:])
+        if got != expected:
+            raise DataError(f"{name}: expected examples of shape {expected}, as the model takes them, got {got}")
+        if examples.dtype == torch.uint8:
+            return
+        if not examples.is_floating_point():
+            raise DataError(f"{name}: expected floating point or uint8 pixels, got {examples.dtype}")
+        check_range(examples, name=name, values="any")
+        self.check_values(examples, name)
+
+    def _prepare_directory(self, resume_from: str | Path | None) -> Path | None:
+        directory = self.run_directory
+        if resume_from is None:
+            if directory is not None:
+                if directory.is_used():
+                    raise FileExistsError(
+                        f"{directory.path}: already holds a run; resume it, or choose another directory"
+                    )
+                directory.prepare()
+                self._write_config(directory)
+            return None
+        if str(resume_from) != "last":
+            return Path(resume_from)
+        latest = None if directory is None else directory.checkpoints.latest()
+        if latest is None:
+            raise CheckpointError(
+                "resume_from='last': no run directory was given"
+                if directory is None
+                else f"{directory.path}: no checkpoint to resume from"
+            )
+        return latest
+
+    def _write_config(self, directory: RunDirectory) -> None:
+        if self.run_config is not None:
+            directory.write_config(self.run_config.model_copy(update={"trainer": self.config}))
+            return
+        import tomli_w
+
+        settings = self.config.model_dump(mode="json", exclude_none=True)
+        (directory.path / "trainer.toml").write_text(tomli_w.dumps({"trainer": settings}), encoding="utf-8")
+
+    # Checkpoints.
+
+    def checkpoint(self) -> Checkpoint:
+        """Weights, averages and the optimisers' moments."""
+        moments = {
+            f"{prefix}.{index}.{name}": value
+            for prefix, optimizer in self.optimizers.items()
+            for index, values in optimizer.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+        return Checkpoint(
+            dict(self.model.state_dict()), {}, None if self.ema is None else self.ema.state_dict(), moments
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take over weights, averages and moments.
+
+        Raises:
+            CheckpointError: when they are not those of this model, or of a run without the average that this
+                one keeps.
+        """
+        try:
+            self.model.load_state_dict(checkpoint.model)
+            if self.ema is not None:
+                if checkpoint.ema is None:
+                    raise ValueError("the run kept no average of the weights, but ema_decay is set")
+                self.ema.load_state_dict(checkpoint.ema)
+        except (RuntimeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint does not fit the model: {error}") from error
+        for prefix, optimizer in self.optimizers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in checkpoint.training.items():
+                if key.startswith(f"{prefix}."):
+                    _, index, name = key.split(".", 2)
+                    state.setdefault(int(index), {})[name] = value
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        self.refresh()
+
+    @contextmanager
+    def evaluated_model(self) -> Iterator[Any]:
+        """The model at rest, with the averaged weights where the run keeps them."""
+        with evaluating(self.model), self.ema.applied() if self.ema is not None else nullcontext():
+            yield self.model
