@@ -117,3 +117,33 @@ def philox_normal(seed: Tensor, size: Sequence[int], samples: bool = False) -> T
     third, fourth = _box_muller(words[2], words[3])
     noise = torch.stack((first, second, third, fourth), dim=-1).view(count, batch, groups * 4)
     return noise[..., :columns].reshape(tuple(size))
+
+
+class BatchNoise:
+    """Numbers drawn for the examples of a batch, the same whether one process holds the batch or several share it.
+
+    Each process draws for all rows and keeps its own, so ``generator`` must be in the same state in all of them.
+
+    Args:
+        generator: decides the numbers; torch's default generator when None.
+        rows: of the whole batch, which of them are here; None: all.
+    """
+
+    def __init__(self, generator: torch.Generator | None = None, rows: tuple[int, slice] | None = None) -> None:
+        self.generator = generator
+        self.rows = rows
+
+    def whole(self, count: int) -> int:
+        """Number of rows of the whole batch, ``count`` of which are here."""
+        return count if self.rows is None else self.rows[0]
+
+    def here(self, drawn: Tensor) -> Tensor:
+        """This process's rows of what was drawn for the whole batch."""
+        return drawn if self.rows is None else drawn[self.rows[1]]
+
+    def uniform(self, size: Sequence[int], like: Tensor) -> Tensor:
+        """Numbers in [0, 1) of shape ``size``, whose first dimension counts the rows here, of dtype and device of
+        ``like``."""
+        count, *rest = size
+        whole = (self.whole(count), *rest)
+        return self.here(torch.rand(whole, generator=self.generator, dtype=like.dtype, device=like.device))

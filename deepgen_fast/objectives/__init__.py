@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepgen_fast.objectives.adversarial import discriminator_loss, generator_loss
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
+from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
 
-__all__ = ["ELBO", "ImportanceWeightedBound", "Loss", "Objective", "build_objective"]
+__all__ = [
+    "ELBO",
+    "AdversarialLoss",
+    "AdversarialObjective",
+    "ImportanceWeightedBound",
+    "Loss",
+    "Objective",
+    "build_objective",
+    "discriminator_loss",
+    "generator_loss",
+    "gradient_penalty",
+    "squared_gradient_norm",
+]
 
 
 def build_objective(config: Any) -> Objective:

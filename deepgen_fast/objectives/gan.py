@@ -1,0 +1,149 @@
+"""What the two players of a GAN minimise, from a model and examples: a loss of logits, and penalties."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from torch import Tensor
+
+from deepgen_fast.objectives.adversarial import check_loss, discriminator_loss, generator_loss
+from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
+from deepgen_fast.random import BatchNoise
+
+#: What a discriminator judges: ``[B, *event]``, or a tuple that begins with it (an image and its label).
+Example: TypeAlias = Any
+
+LossName = Literal[
+    "non_saturating", "saturating", "label_swapped", "algorithm_13_1", "hinge", "least_squares", "wasserstein"
+]
+
+
+class AdversarialLoss(NamedTuple):
+    """What one evaluation gives.
+
+    Attributes:
+        value: ``[]``, to minimise, with gradient.
+        real_logits: ``[B]``, detached; None where no real examples were judged.
+        fake_logits: ``[B]``, detached.
+        parts: further scalars by name, detached, that are worth a curve.
+    """
+
+    value: Tensor
+    real_logits: Tensor | None
+    fake_logits: Tensor
+    parts: dict[str, Tensor]
+
+
+def event_of(example: Example) -> Tensor:
+    """``[B, *event]`` of an example."""
+    return example if isinstance(example, Tensor) else example[0]
+
+
+def with_event(example: Example, event: Tensor) -> Example:
+    """The example with another ``[B, *event]``: an image in place of an image, under the same label."""
+    return event if isinstance(example, Tensor) else (event, *example[1:])
+
+
+class AdversarialObjective:
+    """A game of two players (13.30-13.34), with penalties on the discriminator's gradient.
+
+    Args:
+        loss: what is played: non_saturating (13.33), saturating (13.34), label_swapped, algorithm_13_1 (line 9 as
+            printed), hinge, least_squares or wasserstein; see ``adversarial.discriminator_loss``.
+        label_smoothing: taken from the label 1 of real examples, such as 0.1.
+        gradient_penalty: weight of (gradient norm - 1)^2 between real and generated examples; 10 for WGAN-GP.
+        r1: gamma of gamma/2 times the squared gradient norm at real examples.
+        r2: gamma of the same at generated examples.
+        penalty_every: discriminator steps between penalties, which then weigh as many times more.
+
+    Raises:
+        ValueError: for an unknown loss, or a number out of its range.
+
+    ``parts`` of the discriminator's loss are the penalties, without their weights.
+    """
+
+    def __init__(
+        self,
+        loss: LossName = "non_saturating",
+        label_smoothing: float = 0.0,
+        gradient_penalty: float = 0.0,
+        r1: float = 0.0,
+        r2: float = 0.0,
+        penalty_every: int = 1,
+    ) -> None:
+        check_loss(loss, label_smoothing)
+        for name, value in (("gradient_penalty", gradient_penalty), ("r1", r1), ("r2", r2)):
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+        if penalty_every < 1:
+            raise ValueError(f"penalty_every: expected at least 1, got {penalty_every}")
+        self.loss = loss
+        self.label_smoothing = label_smoothing
+        self.gradient_penalty = gradient_penalty
+        self.r1 = r1
+        self.r2 = r2
+        self.penalty_every = penalty_every
+
+    def discriminator_loss(
+        self, model: Any, real: Example, fake: Example, *, step: int = 0, noise: BatchNoise | None = None
+    ) -> AdversarialLoss:
+        """Of one batch of each.
+
+        Args:
+            model: a ``GAN``, or anything that can ``discriminate``.
+            real, fake: examples; each is judged as a batch of its own, so that batch norm keeps them apart, as in
+                DCGAN. What made ``fake`` gets no gradient.
+            step: of the discriminator, for ``penalty_every``.
+            noise: decides where the gradient penalty looks.
+        """
+        penalised = step % self.penalty_every == 0
+        real, real_event = _leaf(real, penalised and self.r1 > 0)
+        fake, fake_event = _leaf(fake, penalised and self.r2 > 0)
+        real_logits, fake_logits = model.discriminate(real), model.discriminate(fake)
+        value = discriminator_loss(real_logits, fake_logits, self.loss, label_smoothing=self.label_smoothing)
+        parts: dict[str, Tensor] = {}
+        if penalised:
+            if self.r1:
+                parts["r1"] = squared_gradient_norm(real_logits, real_event)
+            if self.r2:
+                parts["r2"] = squared_gradient_norm(fake_logits, fake_event)
+            if self.gradient_penalty:
+                parts["gradient_penalty"] = gradient_penalty(
+                    lambda event: model.discriminate(with_event(real, event)), real_event, fake_event, noise
+                )
+            weights = {"r1": self.r1 / 2, "r2": self.r2 / 2, "gradient_penalty": self.gradient_penalty}
+            for name, penalty in parts.items():
+                value = value + weights[name] * self.penalty_every * penalty
+        detached = {name: penalty.detach() for name, penalty in parts.items()}
+        return AdversarialLoss(value, real_logits.detach(), fake_logits.detach(), detached)
+
+    def generator_loss(
+        self,
+        model: Any,
+        fake: Example,
+        *,
+        real: Example | None = None,
+        latent: Any = None,
+        step: int = 0,
+        noise: BatchNoise | None = None,
+    ) -> AdversarialLoss:
+        """Of one batch of generated examples.
+
+        Args:
+            model: as for ``discriminator_loss``.
+            fake: what the generator made of ``latent``, with its graph.
+            real: the discriminator's last batch, for objectives that compare with it; here unused, as are
+            latent, step, noise: what was drawn, the generator's step, and further draws.
+        """
+        logits = model.discriminate(fake)
+        value = generator_loss(logits, self.loss, label_smoothing=self.label_smoothing)
+        return AdversarialLoss(value, None, logits.detach(), {})
+
+
+def _leaf(example: Example, wanted: bool) -> tuple[Example, Tensor]:
+    """The example cut off from what made it, and its event, which ``wanted`` says the logits are derived by."""
+    event = event_of(example).detach()
+    if wanted:
+        event.requires_grad_()  # a tensor of its own: detach() made it
+    return with_event(example, event), event
