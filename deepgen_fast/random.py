@@ -9,7 +9,7 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -142,8 +142,14 @@ class BatchNoise:
         return drawn if self.rows is None else drawn[self.rows[1]]
 
     def uniform(self, size: Sequence[int], like: Tensor) -> Tensor:
-        """Numbers in [0, 1) of shape ``size``, whose first dimension counts the rows here, of dtype and device of
+        """Numbers in [0, 1) of shape ``size``, whose first dimension counts the rows here; dtype and device of
         ``like``."""
-        count, *rest = size
-        whole = (self.whole(count), *rest)
-        return self.here(torch.rand(whole, generator=self.generator, dtype=like.dtype, device=like.device))
+        return self._draw(torch.rand, size, like)
+
+    def normal(self, size: Sequence[int], like: Tensor) -> Tensor:
+        """Standard normal numbers; otherwise as ``uniform``."""
+        return self._draw(torch.randn, size, like)
+
+    def _draw(self, function: Callable[..., Tensor], size: Sequence[int], like: Tensor) -> Tensor:
+        whole = (self.whole(size[0]), *size[1:])
+        return self.here(function(whole, generator=self.generator, dtype=like.dtype, device=like.device))

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepgen_fast.models.convolutional_vae import convolutional_vae
+from deepgen_fast.models.dcgan import dcgan
 from deepgen_fast.models.event_shape import agreed_event_shape
+from deepgen_fast.models.fully_connected_gan import fully_connected_gan
+from deepgen_fast.models.gan import GAN
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.two_layer_vae import two_layer_vae
 from deepgen_fast.models.vae import VAE, Posterior, VAEOutput
 
 __all__ = [
+    "GAN",
     "VAE",
     "BernoulliLikelihood",
     "GaussianLikelihood",
@@ -21,6 +25,8 @@ __all__ = [
     "build_likelihood",
     "build_model",
     "convolutional_vae",
+    "dcgan",
+    "fully_connected_gan",
     "two_layer_vae",
 ]
 

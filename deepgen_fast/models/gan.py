@@ -1,0 +1,141 @@
+"""The generative adversarial network of chapter 13.3: a generator, a discriminator, and the prior of z."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from deepgen_fast.models.likelihoods import check_event_shape
+from deepgen_fast.random import BatchNoise
+
+Prior = Literal["normal", "uniform"]
+Output = Literal["tanh", "sigmoid", "linear"]
+
+PRIORS: tuple[str, ...] = ("normal", "uniform")
+#: The generator's last layer. Of tanh, pixels in [0, 1] are taken to [-1, 1] and back; a linear one makes any values.
+OUTPUTS: tuple[str, ...] = ("tanh", "sigmoid", "linear")
+
+
+class GAN(nn.Module):
+    """A GAN over any pair of networks: an implicit density, x = G(z) with z from the prior.
+
+    Args:
+        generator: maps ``[B, latent_dim]`` to ``[B, *event_shape]``.
+        discriminator: maps ``[B, *event_shape]`` to one logit an example, ``[B]`` or of any shape of B numbers; D(x) is
+            its sigmoid.
+        event_shape: shape of one example, such as ``(3, 64, 64)``.
+        latent_dim: size of z.
+        prior: of z: ``"normal"``, N(0, I), or ``"uniform"`` between -1 and 1.
+        output: what the generator ends in, which says how data stands to what the networks see: ``"tanh"``: data in
+            [0, 1], networks in [-1, 1]; ``"sigmoid"``: both in [0, 1]; ``"linear"``: any values, as they are.
+
+    ``generator_parameters`` and ``discriminator_parameters`` are what the two players move. A system whose players hold
+    more than the two networks overrides them; one with conditions or codes, ``draw_latent`` and ``generate``: a latent
+    may be any tuple of tensors, and an example a tuple that begins with what is generated.
+
+    Raises:
+        ValueError: an unknown prior or output, a latent_dim below 1, or an event shape that is not positive integers.
+
+    Source: Goodfellow et al., "Generative adversarial nets", 2014.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        event_shape: Sequence[int],
+        latent_dim: int,
+        prior: str = "normal",
+        output: str = "tanh",
+    ) -> None:
+        super().__init__()
+        for name, value, known in (("prior", prior, PRIORS), ("output", output, OUTPUTS)):
+            if value not in known:
+                raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}")
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim: expected at least 1, got {latent_dim}")
+        self.event_shape = check_event_shape(event_shape)
+        self.latent_dim = latent_dim
+        self.prior = prior
+        self.output = output
+        self.generator = generator
+        self.discriminator = discriminator
+
+    def extra_repr(self) -> str:
+        return (
+            f"event_shape={self.event_shape}, latent_dim={self.latent_dim}, prior={self.prior!r}, "
+            f"output={self.output!r}"
+        )
+
+    def generator_parameters(self) -> list[nn.Parameter]:
+        """What the generator's optimiser moves."""
+        return list(self.generator.parameters())
+
+    def discriminator_parameters(self) -> list[nn.Parameter]:
+        """What the discriminator's optimiser moves."""
+        return list(self.discriminator.parameters())
+
+    # Between data and networks.
+
+    def from_data(self, x: Tensor) -> Tensor:
+        """Data ``[B, *event_shape]`` as the networks see it."""
+        return x * 2.0 - 1.0 if self.output == "tanh" else x
+
+    def to_data(self, example: Any) -> Tensor:
+        """What was generated, ``[B, *event_shape]``, as data."""
+        x = example if isinstance(example, Tensor) else example[0]
+        return x * 0.5 + 0.5 if self.output == "tanh" else x
+
+    # The two networks.
+
+    def draw_latent(self, count: int, noise: BatchNoise | None = None, real: Any = None) -> Any:
+        """z ~ prior, ``[count, latent_dim]`` in float32.
+
+        Args:
+            count: examples.
+            noise: decides the numbers.
+            real: the real examples beside which the generated ones will stand, for models with conditions.
+        """
+        like = next(self.generator.parameters()).new_empty(0, dtype=torch.float32)
+        noise = BatchNoise() if noise is None else noise
+        size = (count, self.latent_dim)
+        return noise.normal(size, like) if self.prior == "normal" else noise.uniform(size, like) * 2.0 - 1.0
+
+    def generate(self, latent: Any) -> Any:
+        """``[B, *event_shape]``, as the networks see it, for ``latent [B, latent_dim]``."""
+        return self.generator(latent.to(_dtype(self.generator)))
+
+    def discriminate(self, example: Any) -> Tensor:
+        """One logit an example, ``[B]`` in float32 (float64 of float64 networks)."""
+        logits = self.discriminator(example.to(_dtype(self.discriminator))).flatten()
+        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+
+    # For use.
+
+    @torch.no_grad()
+    def decode(self, latent: Any) -> Tensor:
+        """Examples as data, ``[B, *event_shape]``, for ``latent [B, latent_dim]``."""
+        return self.to_data(self.generate(latent))
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """``[n, *event_shape]`` as data; the generator must live on the device of the model's parameters.
+
+        Raises:
+            ValueError: when ``n`` is negative.
+        """
+        if n < 0:
+            raise ValueError(f"n: expected 0 or more, got {n}")
+        return self.decode(self.draw_latent(n, BatchNoise(generator)))
+
+    def forward(self, latent: Any) -> Any:
+        """``generate``."""
+        return self.generate(latent)
+
+
+def _dtype(network: nn.Module) -> torch.dtype:
+    """That of the first layer, which is no norm: a copy in bfloat16 keeps these in float32."""
+    return next(network.parameters()).dtype
