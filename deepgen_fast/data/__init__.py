@@ -6,16 +6,20 @@ from deepgen_fast.data.batches import Batches, InMemoryBatches, LoaderBatches, m
 from deepgen_fast.data.binarization import binarize
 from deepgen_fast.data.checks import DataError
 from deepgen_fast.data.load import load_dataset
+from deepgen_fast.data.mixtures import GaussianMixture, grid_of_gaussians, ring_of_gaussians
 from deepgen_fast.data.splits import DatasetSplits, Split
 
 __all__ = [
     "Batches",
     "DataError",
     "DatasetSplits",
+    "GaussianMixture",
     "InMemoryBatches",
     "LoaderBatches",
     "Split",
     "binarize",
+    "grid_of_gaussians",
     "load_dataset",
     "make_batches",
+    "ring_of_gaussians",
 ]

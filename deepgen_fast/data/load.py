@@ -9,11 +9,12 @@ from deepgen_fast.data.arrays import load_arrays
 from deepgen_fast.data.checks import VALUES, DataError
 from deepgen_fast.data.digits import digits, mnist5k
 from deepgen_fast.data.image_folder import load_image_folder
+from deepgen_fast.data.mixtures import grid, ring
 from deepgen_fast.data.resizing import resize_splits
 from deepgen_fast.data.splits import DatasetSplits, split_whole, with_validation
 from deepgen_fast.data.torchvision_sets import load_torchvision
 
-BUILT_IN = {"mnist5k": mnist5k, "digits": digits}
+BUILT_IN = {"mnist5k": mnist5k, "digits": digits, "ring": ring, "grid": grid}
 
 
 def load_dataset(
@@ -34,8 +35,9 @@ def load_dataset(
     """Load, check and divide a data set.
 
     Args:
-        name_or_path: ``"mnist5k"``, ``"digits"``, an ``.npz`` or ``.npy`` file, a folder of images, or the
-            name of a torchvision data set such as ``"FashionMNIST"``.
+        name_or_path: ``"mnist5k"``, ``"digits"``, ``"ring"`` or ``"grid"`` (of Gaussians), an ``.npz`` or
+            ``.npy`` file, a folder of images, or the name of a torchvision data set such as
+            ``"FashionMNIST"``.
         image_size: resize images to ``(height, width)``, or one number for both: bicubic where they are read from
             files, bilinear where they are in memory, both antialiased.
         image_shape: shape of one example, for arrays that do not say: ``(1, 28, 28)`` for ``[N, 784]``.
