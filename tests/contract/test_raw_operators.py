@@ -83,8 +83,10 @@ def test_wrong_numbers_raise() -> None:
 
 
 def test_non_contiguous_inputs() -> None:
-    """The operators themselves take any strides."""
+    """The operators themselves take any strides; those that work in place say that they do not."""
     for call in RAW_CALLS:
+        if call.name.endswith("_"):
+            continue
         torch.manual_seed(0)
         arguments = call.arguments(torch.float32)
         spread = [
