@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepgen_fast.data.batches import Batches, InMemoryBatches, LoaderBatches, make_batches
+from deepgen_fast.data.batches import Batches, InMemoryBatches, LoaderBatches, Shard, make_batches
 from deepgen_fast.data.binarization import binarize
 from deepgen_fast.data.checks import DataError
 from deepgen_fast.data.load import load_dataset
@@ -16,6 +16,7 @@ __all__ = [
     "GaussianMixture",
     "InMemoryBatches",
     "LoaderBatches",
+    "Shard",
     "Split",
     "binarize",
     "grid_of_gaussians",

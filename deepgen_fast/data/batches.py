@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,20 @@ class Batches(Protocol):
     def epoch(self, start: int = 0) -> Iterator[Tensor]: ...
 
     def preview(self) -> Tensor: ...
+
+
+class Shard(NamedTuple):
+    """Which rows of every batch are read here: the ``rank``-th of ``size`` nearly equal parts."""
+
+    rank: int = 0
+    size: int = 1
+
+    def rows(self, count: int) -> slice:
+        """Of a batch of ``count``."""
+        return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+
+
+WHOLE = Shard()
 
 
 def _check_sizes(count: int, batch_size: int, drop_last: bool) -> None:
@@ -53,6 +67,7 @@ class InMemoryBatches:
         shuffle: whether every epoch takes the examples in a new order, drawn from ``generator``.
         generator: on the CPU; torch's default generator when None.
         drop_last: whether to leave out a last, smaller batch. Off by default: no example is wasted.
+        shard: the part of each batch to give, where processes share it.
 
     Raises:
         ValueError: for a batch size below 1.
@@ -66,6 +81,7 @@ class InMemoryBatches:
         shuffle: bool = True,
         generator: torch.Generator | None = None,
         drop_last: bool = False,
+        shard: Shard = WHOLE,
     ) -> None:
         if tensor.dim() < 2:
             raise ValueError(f"tensor: expected shape [N, *event], got {list(tensor.shape)}")
@@ -75,6 +91,7 @@ class InMemoryBatches:
         self.shuffle = shuffle
         self.generator = generator
         self.drop_last = drop_last
+        self.shard = shard
         self.num_examples = len(tensor)
 
     def __len__(self) -> int:
@@ -89,7 +106,9 @@ class InMemoryBatches:
         if self.shuffle:
             order = torch.randperm(self.num_examples, generator=self.generator).to(self.tensor.device)
         for index in range(start, len(self)):
-            rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
+            start_row = index * self.batch_size
+            rows = self.shard.rows(min(self.batch_size, self.num_examples - start_row))
+            rows = slice(start_row + rows.start, start_row + rows.stop)
             batch = self.tensor[rows] if order is None else torch.index_select(self.tensor, 0, order[rows])
             yield batch.to(torch.float32).div_(255.0) if batch.dtype == torch.uint8 else batch
 
@@ -103,7 +122,7 @@ class LoaderBatches:
 
     Args:
         dataset: item i is an example ``[*event]``, or a tuple that begins with one.
-        batch_size, shuffle, generator, drop_last: as in ``InMemoryBatches``.
+        batch_size, shuffle, generator, drop_last, shard: as in ``InMemoryBatches``.
         num_workers: processes that read ahead; 0 reads in this one.
         device: where batches go.
     """
@@ -117,6 +136,7 @@ class LoaderBatches:
         drop_last: bool = False,
         num_workers: int = 0,
         device: torch.device | str = "cpu",
+        shard: Shard = WHOLE,
     ) -> None:
         self.num_examples = len(dataset)  # type: ignore[arg-type]
         _check_sizes(self.num_examples, batch_size, drop_last)
@@ -127,6 +147,7 @@ class LoaderBatches:
         self.drop_last = drop_last
         self.num_workers = num_workers
         self.device = torch.device(device)
+        self.shard = shard
 
     def __len__(self) -> int:
         return _count_batches(self.num_examples, self.batch_size, self.drop_last)
@@ -141,6 +162,7 @@ class LoaderBatches:
         else:
             order = list(range(self.num_examples))
         chunks = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
+        chunks = [chunk[self.shard.rows(len(chunk))] for chunk in chunks]
         # The loader draws its workers' seed from a generator at every epoch; an own one leaves ours alone.
         loader_seed = torch.Generator().manual_seed(0)
         loader: DataLoader[Any] = DataLoader(
@@ -172,6 +194,7 @@ def make_batches(
     drop_last: bool = False,
     num_workers: int = 0,
     device: torch.device | str = "cpu",
+    shard: Shard = WHOLE,
 ) -> Batches:
     """Batches of a tensor ``[N, *event]``, moved to ``device`` whole, or of a map-style Dataset.
 
@@ -179,7 +202,7 @@ def make_batches(
         TypeError: for anything else.
     """
     if isinstance(data, Tensor):
-        return InMemoryBatches(data.to(device), batch_size, shuffle, generator, drop_last)
+        return InMemoryBatches(data.to(device), batch_size, shuffle, generator, drop_last, shard)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        return LoaderBatches(data, batch_size, shuffle, generator, drop_last, num_workers, device)
+        return LoaderBatches(data, batch_size, shuffle, generator, drop_last, num_workers, device, shard)
     raise TypeError(f"data: expected a tensor [N, *event] or a map-style Dataset, got {type(data).__name__}")

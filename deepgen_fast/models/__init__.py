@@ -10,6 +10,7 @@ from deepgen_fast.models.dcgan import dcgan
 from deepgen_fast.models.event_shape import agreed_event_shape
 from deepgen_fast.models.fully_connected_gan import fully_connected_gan
 from deepgen_fast.models.gan import GAN
+from deepgen_fast.models.interpolation import latent_path
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.two_layer_vae import two_layer_vae
 from deepgen_fast.models.vae import VAE, Posterior, VAEOutput
@@ -22,11 +23,13 @@ __all__ = [
     "Likelihood",
     "Posterior",
     "VAEOutput",
+    "agreed_event_shape",
     "build_likelihood",
     "build_model",
     "convolutional_vae",
     "dcgan",
     "fully_connected_gan",
+    "latent_path",
     "two_layer_vae",
 ]
 

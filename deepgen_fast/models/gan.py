@@ -79,6 +79,12 @@ class GAN(nn.Module):
         """What the discriminator's optimiser moves."""
         return list(self.discriminator.parameters())
 
+    def generator_state(self) -> dict[str, Tensor]:
+        """Parameters and floating buffers that decide what is generated, by their names in ``state_dict``: what an
+        average of the weights follows. Of batch norms the running statistics too, which belong to the weights."""
+        tensors = (*self.generator.named_parameters(), *self.generator.named_buffers())
+        return {f"generator.{name}": tensor for name, tensor in tensors if tensor.is_floating_point()}
+
     # Between data and networks.
 
     def from_data(self, x: Tensor) -> Tensor:

@@ -2,5 +2,6 @@
 
 from deepgen_fast.nn.accelerate import accelerate, restore
 from deepgen_fast.nn.blocks import DiscriminatorBlock, GeneratorBlock
+from deepgen_fast.nn.synchronized import synchronized_batch_norm, unsynchronized
 
-__all__ = ["DiscriminatorBlock", "GeneratorBlock", "accelerate", "restore"]
+__all__ = ["DiscriminatorBlock", "GeneratorBlock", "accelerate", "restore", "synchronized_batch_norm", "unsynchronized"]

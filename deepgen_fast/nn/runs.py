@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deepgen_fast import ops
 from deepgen_fast.nn import layers, recording
+from deepgen_fast.nn.synchronized import Synchronized
 
 
 class Run(NamedTuple):
@@ -77,11 +78,14 @@ def compute(
     weight, bias = (convolution.weight, convolution.bias) if tensors is None else tensors
     if recording.active():
         recording.note(run, (transposed, input, weight, bias), options)
+    plain = ops.conv_transpose2d if transposed else ops.conv2d
     if norm is None and activation is None:
-        return (ops.conv_transpose2d if transposed else ops.conv2d)(input, weight, bias, **options)
+        return plain(input, weight, bias, **options)
     fused = ops.conv_transpose_bn_act if transposed else ops.conv_bn_act
     name = "none" if activation is None else layers.role(activation)
     slope = getattr(activation, "negative_slope", 0.0)
+    if isinstance(norm, Synchronized) and norm.synchronizes():
+        return norm.normalise(plain(input, weight, bias, **options), name or "none", slope)
     if norm is None:
         return fused(
             input, weight, bias, training=False, normalize=False, activation=name, negative_slope=slope, **options

@@ -60,7 +60,9 @@ class AdversarialObjective:
     Raises:
         ValueError: for an unknown loss, or a number out of its range.
 
-    ``parts`` of the discriminator's loss are the penalties, without their weights.
+    ``parts`` of the discriminator's loss are the penalties, without their weights. ``part_names`` says beforehand which
+    parts each player's loss will have, and ``decision`` above which logit an example is taken for real; None where a
+    logit means nothing by itself (wasserstein).
     """
 
     def __init__(
@@ -78,12 +80,21 @@ class AdversarialObjective:
                 raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
         if penalty_every < 1:
             raise ValueError(f"penalty_every: expected at least 1, got {penalty_every}")
-        self.loss = loss
+        self.loss: LossName = loss
         self.label_smoothing = label_smoothing
         self.gradient_penalty = gradient_penalty
         self.r1 = r1
         self.r2 = r2
         self.penalty_every = penalty_every
+        penalties = {"r1": r1, "r2": r2, "gradient_penalty": gradient_penalty}
+        self.part_names: dict[str, tuple[str, ...]] = {
+            "discriminator": tuple(name for name, weight in penalties.items() if weight)
+        }
+        self.decision: float | None = {"least_squares": 0.5, "wasserstein": None}.get(loss, 0.0)
+
+    def for_validation(self) -> AdversarialObjective:
+        """The loss alone, without penalties or smoothing: comparable between settings, and needs no gradients."""
+        return AdversarialObjective(self.loss)
 
     def discriminator_loss(
         self, model: Any, real: Example, fake: Example, *, step: int = 0, noise: BatchNoise | None = None

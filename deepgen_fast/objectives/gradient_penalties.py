@@ -57,7 +57,7 @@ def gradient_penalty(
         raise ValueError(f"fake: expected the shape of real, {list(real.shape)}, got {list(fake.shape)}")
     noise = BatchNoise() if noise is None else noise
     place = noise.uniform((len(real), *(1,) * (real.dim() - 1)), real)
-    between = torch.lerp(fake.detach(), real.detach(), place).requires_grad_()
+    between = torch.lerp(fake.detach().to(real.dtype), real.detach(), place).requires_grad_()
     gradient = input_gradient(discriminate(between), between)
     # vector_norm's derivative at 0 is 0; that of a square root of a sum would be infinite.
     return (torch.linalg.vector_norm(gradient.flatten(1), dim=1) - 1.0).square().mean()

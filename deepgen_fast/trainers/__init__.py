@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, CheckpointStore, read_checkpoint
 from deepgen_fast.trainers.config import ConfigError, DataConfig, ModelConfig, ObjectiveConfig, RunConfig, TrainerConfig
+from deepgen_fast.trainers.distributed import Processes, join_processes
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
 from deepgen_fast.trainers.errors import NonFiniteLossError
+from deepgen_fast.trainers.gan import GANTrainer
+from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.image_grid import image_grid, save_image_grid
 from deepgen_fast.trainers.loop import TrainingLoop
 from deepgen_fast.trainers.position import TrainingResult
@@ -23,10 +26,13 @@ __all__ = [
     "ConfigError",
     "DataConfig",
     "ExponentialMovingAverage",
+    "GANTrainer",
+    "GANTrainerConfig",
     "LoadedRun",
     "ModelConfig",
     "NonFiniteLossError",
     "ObjectiveConfig",
+    "Processes",
     "RunConfig",
     "RunDirectory",
     "System",
@@ -37,6 +43,7 @@ __all__ = [
     "VAETrainer",
     "examples_of",
     "image_grid",
+    "join_processes",
     "load_run",
     "load_run_data",
     "read_checkpoint",

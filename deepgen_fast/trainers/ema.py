@@ -13,19 +13,22 @@ class ExponentialMovingAverage:
     """average <- decay * average + (1 - decay) * weights after every step, in one call for all parameters.
 
     The decay of step k is ``min(decay, (1 + k) / (10 + k))``, which lets the average leave its random start
-    early in training. Buffers are not averaged.
+    early in training.
 
     Args:
         model: whose parameters to follow.
         decay: of the average; 0.999 averages over about the last thousand steps.
+        tensors: what to follow in place of all parameters, under their names in the model's ``state_dict``; floating
+            buffers may be among them.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, tensors: Mapping[str, Tensor] | None = None) -> None:
         if not 0.0 < decay < 1.0:
             raise ValueError(f"decay: expected a number between 0 and 1, got {decay}")
         self.decay = decay
-        self._names = [name for name, _ in model.named_parameters()]
-        self._parameters: list[Tensor] = [parameter for _, parameter in model.named_parameters()]
+        followed: Mapping[str, Tensor] = dict(model.named_parameters()) if tensors is None else tensors
+        self._names = list(followed)
+        self._parameters: list[Tensor] = list(followed.values())
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
 
     def decay_at(self, step: int) -> float:
@@ -59,7 +62,7 @@ class ExponentialMovingAverage:
         """Take over averages.
 
         Raises:
-            ValueError: when the names are not those of the model's parameters.
+            ValueError: when the names are not those that are followed.
         """
         if set(state) != set(self._names):
             missing = sorted(set(self._names) ^ set(state))

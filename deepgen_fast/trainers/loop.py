@@ -26,7 +26,7 @@ from torch import Tensor
 from deepgen_fast.data import Batches
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from deepgen_fast.trainers.config import TrainerConfig
-from deepgen_fast.trainers.devices import resolve_device
+from deepgen_fast.trainers.distributed import join_processes
 from deepgen_fast.trainers.errors import NonFiniteLossError
 from deepgen_fast.trainers.interruption import Interruption
 from deepgen_fast.trainers.position import Best, Position, TrainingResult
@@ -50,8 +50,10 @@ class TrainingLoop(Steps):
 
     def __init__(self, config: TrainerConfig, run_directory: RunDirectory | None) -> None:
         self.config = config
-        self.run_directory = run_directory
-        self.device = resolve_device(config.device)
+        self.processes = join_processes(config.device)
+        self.device = self.processes.device
+        # Process 0 alone writes.
+        self.run_directory = run_directory if self.processes.is_main else None
         self.position = Position()
         self.best = Best()
         self.history: list[dict[str, Any]] = []
@@ -103,6 +105,7 @@ class TrainingLoop(Steps):
             self.best.loss,
             self.history,
             None if self.run_directory is None else self.run_directory.path,
+            self.monitor.replace("_", " "),
         )
 
     def _build_schedule(self) -> LearningRateSchedule:
@@ -118,7 +121,7 @@ class TrainingLoop(Steps):
         )
 
     def _open(self, resume_from: Path | None) -> None:
-        self._progress = build_progress(self.config.progress, self.summarise)
+        self._progress = build_progress(self.config.progress if self.processes.is_main else "none", self.summarise)
         directory = self.run_directory
         if directory is not None:
             directory.prepare()
@@ -142,7 +145,7 @@ class TrainingLoop(Steps):
             if not self._one_epoch(batches, interruption):
                 return "interrupted"
             self._end_epoch(batches.num_examples)
-            if interruption.requested:
+            if self.processes.any(interruption.requested):
                 return "interrupted"
         return "early_stopping" if self._stops_early() else "completed"
 
@@ -154,6 +157,8 @@ class TrainingLoop(Steps):
             self.epoch_sums().zero_()
         reseed(self._order, config.seed, "order", position.epoch)
         for batch in batches.epoch(position.batch):
+            if not self.processes.alone:
+                self._reseed_process()
             loss = self.training_step(batch, position.step, self._schedule.at(position.step))
             position.step += 1
             position.batch += 1
@@ -162,12 +167,16 @@ class TrainingLoop(Steps):
                 self._tensorboard.step(float(loss), position.step)
             if position.batch == self.steps_per_epoch:
                 break
-            if interruption.requested:
+            if self.processes.any(interruption.requested):
                 self._save()
                 return False
             if time.monotonic() - self._last_save >= config.checkpoint_seconds:
                 self._save()
         return True
+
+    def _reseed_process(self) -> None:
+        """Torch's global generators differ between processes, and checkpoints hold those of process 0 alone."""
+        torch.manual_seed(derive_seed(self.config.seed, f"global/{self.processes.rank}", self.position.step))
 
     def _end_epoch(self, num_examples: int) -> None:
         position, config = self.position, self.config
@@ -187,6 +196,8 @@ class TrainingLoop(Steps):
         last = position.epoch == config.epochs
         if position.epoch % config.validate_every == 0 or last:
             self._validate(record)
+        for remark in self.remarks([*self.history, record]):
+            self._progress.message(remark)
         self.history.append(record)
         self._progress.epoch_ended(record)
         directory = self.run_directory
@@ -203,7 +214,7 @@ class TrainingLoop(Steps):
             self._save()
 
     def _validate(self, record: dict[str, Any]) -> None:
-        metrics = self.validate()
+        metrics = self.processes.from_main(self.validate)
         if metrics is None:
             return
         record.update(metrics)

@@ -33,7 +33,7 @@ class TrainingResult:
         reason: ``"completed"``, ``"early_stopping"`` or ``"interrupted"``.
         epochs, steps: done in all, with those before a resume.
         seconds: of this process's share, validation and checkpoints included.
-        best_epoch, best_validation_loss: None without validation.
+        best_epoch, best_validation_loss: None without validation; the loss is that of ``monitor``.
         history: one record an epoch, as in ``metrics.jsonl``.
         run_directory: None when nothing was written.
     """
@@ -46,3 +46,4 @@ class TrainingResult:
     best_validation_loss: float | None
     history: list[dict[str, Any]] = field(default_factory=list)
     run_directory: Path | None = None
+    monitor: str = "validation loss"

@@ -15,6 +15,7 @@ from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.trainers.checkpoint import CheckpointError, CheckpointStore, read_checkpoint
 from deepgen_fast.trainers.config import ConfigError, RunConfig
 from deepgen_fast.trainers.devices import resolve_device
+from deepgen_fast.trainers.distributed import join_processes
 from deepgen_fast.trainers.position import TrainingResult
 from deepgen_fast.trainers.run_directory import RunDirectory
 from deepgen_fast.trainers.seeds import derive_seed
@@ -60,7 +61,7 @@ def resume(
     latest = CheckpointStore(Path(run_directory) / "checkpoints").latest()
     if latest is None:
         raise CheckpointError(f"{run_directory}: no checkpoint to resume from")
-    if epochs is not None:
+    if epochs is not None and join_processes(config.trainer.device).is_main:
         RunDirectory(run_directory).write_config(config)
     return _run(config, run_directory, splits, resume_from=latest)
 

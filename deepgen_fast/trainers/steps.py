@@ -53,6 +53,10 @@ class Steps(ABC):
         """An epoch's record for the display."""
         return summarise_vae(record)
 
+    def remarks(self, records: list[dict[str, Any]]) -> list[str]:
+        """What to tell the user at the end of an epoch, from the records of all epochs so far; the last is its."""
+        return []
+
     def finish(self, directory: RunDirectory) -> None:
         """Called when a run has come to its end, interruptions not counted: the place for its figures."""
         return

@@ -10,9 +10,12 @@ from typing import Any
 from pydantic import Field, create_model
 from torch import nn
 
-from deepgen_fast.models import build_model
-from deepgen_fast.objectives import build_objective
+from deepgen_fast.models import agreed_event_shape, build_model, dcgan, fully_connected_gan
+from deepgen_fast.objectives import AdversarialObjective, build_objective
 from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
+from deepgen_fast.trainers.gan import GANTrainer
+from deepgen_fast.trainers.gan_config import GANTrainerConfig
+from deepgen_fast.trainers.sections import model_section, section_of
 from deepgen_fast.trainers.trainer import Trainer
 from deepgen_fast.trainers.vae import VAETrainer
 
@@ -49,6 +52,39 @@ def _bernoulli(model: ModelConfig) -> tuple[str, str] | None:
     return ("a Bernoulli likelihood", "likelihood='gaussian'") if model.likelihood == "bernoulli" else None
 
 
+def adversarial(
+    name: str, title: str, build: Callable[..., nn.Module], objective: Any = AdversarialObjective
+) -> System:
+    """A system that ``GANTrainer`` trains.
+
+    Args:
+        name, title: as in ``System``.
+        build: makes the model of the shape of an example and of its other parameters, which are the config's.
+        objective: a class whose parameters are the config's.
+    """
+
+    def build_model(section: Any, event_shape: tuple[int, ...] | None) -> nn.Module:
+        values = section.model_dump()
+        return build(agreed_event_shape(values.pop("event_shape"), event_shape), **values)
+
+    def needs_pixels(section: Any) -> tuple[str, str] | None:
+        output = getattr(section, "output", "tanh")
+        otherwise = "output='linear'" if hasattr(section, "output") else "another system"
+        return None if output == "linear" else (f"a generator that ends in {output}", otherwise)
+
+    return System(
+        name,
+        title,
+        model_section(build, f"{name}_model", f"Which {title}; see ``deepgen_fast.models.{build.__name__}``."),
+        section_of(objective, f"{name}_objective", "What the players minimise."),
+        GANTrainerConfig,
+        build_model,
+        lambda section: objective(**section.model_dump()),
+        GANTrainer,
+        needs_pixels,
+    )
+
+
 SYSTEMS = {
     system.name: system
     for system in (
@@ -56,6 +92,8 @@ SYSTEMS = {
             "vae", "variational autoencoder", ModelConfig, ObjectiveConfig, TrainerConfig, build_model, build_objective,
             VAETrainer, _bernoulli, binarizes=True,
         ),
+        adversarial("gan", "fully connected GAN", fully_connected_gan),
+        adversarial("dcgan", "deep convolutional GAN", dcgan),
     )
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from deepgen_fast.data import Batches, DataError, make_batches
+from deepgen_fast.data import Batches, DataError, Shard, make_batches
 from deepgen_fast.data.checks import check_range
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
 from deepgen_fast.trainers.config import ConfigError, RunConfig, TrainerConfig, describe
@@ -103,9 +103,9 @@ class Trainer(TrainingLoop):
                 kept.
             CheckpointError: when a checkpoint cannot be read or written.
         """
-        config = self.config
-        if config.early_stopping is not None and not self.can_validate(validation):
-            raise ConfigError("trainer.early_stopping: needs validation data, got none")
+        config, processes = self.config, self.processes
+        if config.early_stopping is not None:
+            self.check_early_stopping(validation)
         workers = self.run_config.data.num_workers if self.run_config is not None else 0
         batches = make_batches(
             train,
@@ -115,24 +115,37 @@ class Trainer(TrainingLoop):
             drop_last=config.drop_last,
             num_workers=workers,
             device=self.device,
+            shard=Shard(processes.rank, processes.size),
         )
         self._check_data(batches, "train")
+        self._check_shares(batches)
         if validation is not None:
-            self._validation = make_batches(validation, _EVALUATION_BATCH, shuffle=False, device=self.device)
+            self._validation = make_batches(validation, self.evaluation_batch, shuffle=False, device=self.device)
             self._check_data(self._validation, "validation")
-        checkpoint = self._prepare_directory(resume_from)
+        checkpoint = processes.from_main(lambda: self._prepare_directory(resume_from))
+        self._batches = batches
         self.model.train()
         self.prepare(batches)
         return self.run(batches, checkpoint)
 
     # What a trainer provides, beside what the loop asks for.
 
+    @property
+    def evaluation_batch(self) -> int:
+        """Held-out examples at once."""
+        return _EVALUATION_BATCH
+
     def prepare(self, batches: Batches) -> None:
         """Called with the training data when all is checked, before a checkpoint is restored."""
 
-    def can_validate(self, validation: Any) -> bool:
-        """Whether there will be a number to choose the best checkpoint by."""
-        return validation is not None
+    def check_early_stopping(self, validation: Any) -> None:
+        """Check that there will be a number to stop by.
+
+        Raises:
+            ConfigError: when there is none.
+        """
+        if validation is None:
+            raise ConfigError("trainer.early_stopping: needs validation data, got none")
 
     @abstractmethod
     def check_values(self, examples: Tensor, name: str) -> None:
@@ -144,6 +157,21 @@ class Trainer(TrainingLoop):
 
     def refresh(self) -> None:
         """Called when weights have been restored."""
+
+    # Batches that processes share.
+
+    def rows_of(self, step: int) -> tuple[int, slice]:
+        """Rows of the whole batch of a step, and which of them are here."""
+        batches = self._batches
+        start = step % self.steps_per_epoch * batches.batch_size
+        count = min(batches.batch_size, batches.num_examples - start)
+        return count, Shard(self.processes.rank, self.processes.size).rows(count)
+
+    def _check_shares(self, batches: Batches) -> None:
+        size, rest = self.processes.size, batches.num_examples % batches.batch_size
+        least = rest if rest and not self.config.drop_last else batches.batch_size
+        if least < size:
+            raise ConfigError(f"trainer.batch_size: {size} processes cannot share a batch of {least}; set drop_last")
 
     # Data and directory.
 

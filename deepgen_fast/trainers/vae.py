@@ -91,16 +91,22 @@ class VAETrainer(Trainer):
 
     def training_step(self, batch: Tensor, step: int, learning_rate: float) -> Tensor:
         """Forward, backward, clip, Adam, average."""
-        precision = self._precision
-        generator = reseed(self._noise, self.config.seed, "step", step)
+        precision, processes = self._precision, self.processes
+        # Each process has noise of its own: its examples would else share that of the first process's.
+        purpose = "step" if processes.alone else f"step/{processes.rank}"
+        generator = reseed(self._noise, self.config.seed, purpose, step)
         x = binarize(batch, self.binarize, generator)
         precision.zero_grad()
         value, log_likelihood, kl = self.objective(precision.forward_model, x, step=step, generator=generator)
         loss = value.detach()
+        sums = torch.stack([loss.double() * len(x), log_likelihood.sum().double(), kl.sum().double()])
+        if not processes.alone:
+            loss = processes.sum(sums)[0] / self.rows_of(step)[0]
         if self.check_now(step):
             self.check_finite(loss, "loss", step, late=self._finite_check_steps > 1)
-        value.backward()
+        (value if processes.alone else value * (len(x) / self.rows_of(step)[0])).backward()
         precision.collect_gradients()
+        processes.sum_gradients(self._parameters)
         if self.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.config.gradient_clip)
         for group in self._optimizer.param_groups:
@@ -109,10 +115,7 @@ class VAETrainer(Trainer):
         precision.refresh()
         if self.ema is not None:
             self.ema.update(step)
-        sums = self._sums
-        sums[0] += loss * len(x)
-        sums[1] += log_likelihood.sum()
-        sums[2] += kl.sum()
+        self._sums += sums
         return loss
 
     def epoch_sums(self) -> Tensor:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deepgen_fast.models import VAE, two_layer_vae
+from deepgen_fast.models import GAN, VAE, dcgan, two_layer_vae
 
 
 @pytest.fixture
@@ -29,3 +29,24 @@ def build_vae():
 def quiet() -> dict[str, object]:
     """Settings of fast tests."""
     return {"progress": "none", "tensorboard": False, "device": "cpu", "batch_size": 16}
+
+
+@pytest.fixture
+def pictures() -> torch.Tensor:
+    """50 grey pictures of 16 x 16 in [0, 1]: soft blobs, each at another place."""
+    generator = torch.Generator().manual_seed(6)
+    centres = 4 + 8 * torch.rand(50, 2, 1, 1, generator=generator)
+    rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    squared = (rows - centres[:, 0]).square() + (columns - centres[:, 1]).square()
+    return torch.exp(-squared / 12.0).unsqueeze(1)
+
+
+@pytest.fixture
+def build_gan():
+    """A small DCGAN, the same at every call."""
+
+    def build(**options) -> GAN:
+        torch.manual_seed(0)
+        return dcgan(**{"event_shape": (1, 16, 16), "width": 4, "latent_dim": 6, **options})
+
+    return build

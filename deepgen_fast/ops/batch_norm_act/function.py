@@ -78,12 +78,12 @@ def _moments(input: Tensor, statistics: Tensor, norm: Norm, backend: str) -> tup
         torch.autograd.graph.increment_version(buffers)  # an operator's own writes are not seen by autograd
         return moments
     if count:
-        _move_running_statistics(norm, statistics, count)
+        move_running_statistics(norm, statistics, count)
     return statistics[0].to(dtype), torch.rsqrt(statistics[1] / max(count, 1) + norm.eps).to(dtype)
 
 
 @torch.no_grad()
-def _move_running_statistics(norm: Norm, statistics: Tensor, count: int) -> None:
+def move_running_statistics(norm: Norm, statistics: Tensor, count: int) -> None:
     """As PyTorch does: an exponential average, of the unbiased variance."""
     if norm.running_mean is not None:
         norm.running_mean.lerp_(statistics[0].to(norm.running_mean.dtype), norm.momentum)

@@ -1,0 +1,99 @@
+"""Batch norm over the rows of all processes, in place of a model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from deepgen_fast import backends
+from deepgen_fast.nn import layers
+from deepgen_fast.ops.activation import ACTIVATIONS
+from deepgen_fast.ops.batch_norm_act.function import Norm
+from deepgen_fast.ops.batch_norm_act.synchronized import normalise_by_processes
+
+_paused = False
+
+
+@contextmanager
+def unsynchronized() -> Iterator[None]:
+    """Within this, batch norms look at this process's rows alone: for what one process does by itself."""
+    global _paused
+    before, _paused = _paused, True
+    try:
+        yield
+    finally:
+        _paused = before
+
+
+class Synchronized(nn.Module):
+    """What the three classes below have in common: in training the batch is that of all processes."""
+
+    def synchronizes(self: Any) -> bool:
+        """Whether there are other processes, and this layer looks at the batch."""
+        looks = self.training or (self.running_mean is None and self.running_var is None)
+        return looks and not _paused and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+    def normalise(self: Any, input: Tensor, activation: str = "none", negative_slope: float = 0.0) -> Tensor:
+        """The layer and an activation, over the rows of all processes."""
+        counted = self.training and self.track_running_stats and self.num_batches_tracked is not None
+        if counted:
+            self.num_batches_tracked.add_(1)
+        momentum = self.momentum
+        if momentum is None:
+            momentum = 1.0 / float(self.num_batches_tracked) if counted else 0.0
+        mean, variance = (self.running_mean, self.running_var) if counted else (None, None)
+        norm = Norm(mean, variance, self.weight, self.bias, momentum, self.eps)
+        backend = backends.choose("auto", input.device)
+        options = (norm, ACTIVATIONS.index(activation), negative_slope, backend)
+        if input.dim() == 4:
+            return normalise_by_processes(input, *options)
+        return normalise_by_processes(input.reshape(*input.shape[:2], -1, 1), *options).view(input.shape)
+
+    def forward(self: Any, input: Tensor) -> Tensor:
+        if not self.synchronizes():
+            return super().forward(input)
+        self._check_input_dim(input)
+        return self.normalise(input)
+
+
+class SynchronizedBatchNorm1d(Synchronized, nn.BatchNorm1d):
+    """``nn.BatchNorm1d`` over the rows of all processes."""
+
+
+class SynchronizedBatchNorm2d(Synchronized, nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` over the rows of all processes; fused like it with the convolution before it."""
+
+
+class SynchronizedBatchNorm3d(Synchronized, nn.BatchNorm3d):
+    """``nn.BatchNorm3d`` over the rows of all processes."""
+
+
+layers.ROLES[Synchronized.forward] = layers.BATCH_NORM
+
+_CLASSES: dict[type, type] = {
+    nn.BatchNorm1d: SynchronizedBatchNorm1d,
+    nn.BatchNorm2d: SynchronizedBatchNorm2d,
+    nn.BatchNorm3d: SynchronizedBatchNorm3d,
+}
+
+
+@contextmanager
+def synchronized_batch_norm(model: nn.Module) -> Iterator[nn.Module]:
+    """Within this, batch norms of ``model`` take their statistics over the rows of all processes.
+
+    In place: parameters, buffers, ``state_dict`` keys and optimizers stay as they are, as modules change their class
+    only. Layers of another class, ``nn.SyncBatchNorm`` among them, are left alone. All processes must call the model in
+    the same order, for backward passes too. Without a process group nothing differs.
+    """
+    changed = [module for module in model.modules() if type(module) in _CLASSES]
+    for module in changed:
+        module.__class__ = _CLASSES[type(module)]
+    try:
+        yield model
+    finally:
+        for module in changed:
+            module.__class__ = type(module).__mro__[2]

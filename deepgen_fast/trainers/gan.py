@@ -1,0 +1,272 @@
+"""The trainer of GANs: Algorithm 13.1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.data import Batches, LoaderBatches
+from deepgen_fast.data.checks import check_unit_range
+from deepgen_fast.metrics.diversity import diversity
+from deepgen_fast.models import GAN
+from deepgen_fast.nn import synchronized_batch_norm, unsynchronized
+from deepgen_fast.objectives import AdversarialObjective
+from deepgen_fast.random import BatchNoise
+from deepgen_fast.trainers.balance import Balance, judge
+from deepgen_fast.trainers.config import ConfigError, RunConfig
+from deepgen_fast.trainers.ema import ExponentialMovingAverage
+from deepgen_fast.trainers.gan_config import GANTrainerConfig
+from deepgen_fast.trainers.gan_diagnosis import remarks
+from deepgen_fast.trainers.gan_figures import draw_balance
+from deepgen_fast.trainers.image_grid import image_grid, save_image_grid
+from deepgen_fast.trainers.player import Player
+from deepgen_fast.trainers.position import TrainingResult
+from deepgen_fast.trainers.precision import build_precision
+from deepgen_fast.trainers.progress import Summary
+from deepgen_fast.trainers.run_directory import RunDirectory
+from deepgen_fast.trainers.seeds import reseed
+from deepgen_fast.trainers.tensorboard_log import TensorBoardLog
+from deepgen_fast.trainers.trainer import Trainer
+
+_GRID_SAMPLES = 64
+_COMPARED = 128  # examples among which distances are taken
+
+Metrics = Callable[[Any], dict[str, float]]
+
+
+class GANTrainer(Trainer):
+    """Trains a GAN by Algorithm 13.1: K steps of the discriminator, then one of the generator, each with an Adam.
+
+    A step is one batch of real examples, so one of the discriminator; every K-th moves the generator after it. By
+    default the generator learns from the very examples that the discriminator has just seen: one pass of the generator
+    serves both, with its graph kept for the second and cut for the first (``generator_noise="fresh"`` draws new ones,
+    as the algorithm is printed). In the generator's step the discriminator's weights are frozen: gradients go through
+    it, none are made for it.
+
+    Args:
+        model: a ``GAN``, or one of the systems built on it; trained in place.
+        objective: ``AdversarialObjective()`` when None.
+        config: settings; ``GANTrainerConfig()`` when None.
+        run_directory: where config, metrics, checkpoints, pictures and TensorBoard files go; None writes
+            nothing.
+        run_config: the whole run's config, written to the directory so that ``load_run`` and ``resume`` can
+            rebuild the run from it.
+        metrics: measures the model, at rest and with averaged weights, at every validation: ``{name: number}`` for the
+            epoch's record; ``monitor`` may name one.
+        overrides: fields of ``GANTrainerConfig``, over ``config``'s: ``GANTrainer(model, discriminator_steps=5)``.
+
+    Raises:
+        ConfigError: for an unknown or wrong setting.
+        ValueError: for a device that this machine does not have.
+    """
+
+    settings_class = GANTrainerConfig
+    kind = "gan"
+
+    def __init__(
+        self,
+        model: GAN,
+        objective: Any = None,
+        config: GANTrainerConfig | None = None,
+        *,
+        run_directory: str | Path | None = None,
+        run_config: RunConfig | None = None,
+        metrics: Metrics | None = None,
+        **overrides: Any,
+    ) -> None:
+        super().__init__(model, config, run_directory, run_config, overrides)
+        self.objective = AdversarialObjective() if objective is None else objective
+        self.metrics = metrics
+        settings: Any = self.config
+        self.monitor = settings.monitor or "none"
+        rate = (settings.discriminator_learning_rate or settings.learning_rate) / settings.learning_rate
+        self.generator = Player(self.model.generator_parameters(), 1.0, settings, self.processes)
+        self.discriminator = Player(self.model.discriminator_parameters(), rate, settings, self.processes)
+        self.optimizers = {
+            "generator_optimizer": self.generator.optimizer,
+            "discriminator_optimizer": self.discriminator.optimizer,
+        }
+        if settings.ema_decay is not None:
+            self.ema = ExponentialMovingAverage(self.model, settings.ema_decay, self.model.generator_state())
+        self._balance = Balance(self.objective.part_names, self.objective.decision, self.device)
+        self._reference: Tensor | None = None
+
+    def fit(self, *data: Any, **options: Any) -> TrainingResult:
+        """As ``Trainer.fit``; batch norms see the rows of all processes where the settings say so."""
+        settings: Any = self.config
+        if self.processes.alone or settings.batch_norm == "per_process":
+            return super().fit(*data, **options)
+        with synchronized_batch_norm(self.model):
+            return super().fit(*data, **options)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """As in training: batch norm tells batches of another size apart."""
+        return self.config.batch_size
+
+    def check_early_stopping(self, validation: Any) -> None:
+        """A GAN's losses say nothing of its samples, so a metric must."""
+        if self.monitor == "none":
+            raise ConfigError("trainer.early_stopping: needs trainer.monitor, the metric to stop by; a GAN has no loss")
+
+    def check_values(self, examples: Tensor, name: str) -> None:
+        """A generator that ends in tanh or sigmoid makes values in [0, 1]."""
+        if self.model.output != "linear":
+            who = f"a generator that ends in {self.model.output}"
+            check_unit_range(examples, name=name, who=who, otherwise="output='linear'")
+
+    def prepare(self, batches: Batches) -> None:
+        """Make the copy of the networks that computes, and pick the real examples to compare with."""
+        self._precision = build_precision(self.config.precision, self.model)
+        reference = _some_examples(batches, _COMPARED)
+        differ = len(reference) > 1 and bool((reference != reference[0]).any())
+        self._reference = reference.to(self.device) if differ else None
+
+    def refresh(self) -> None:
+        """Hand restored weights on to the copy that computes."""
+        self._precision.refresh()
+
+    # What the loop asks for.
+
+    def training_step(self, batch: Tensor, step: int, learning_rate: float) -> Tensor:
+        """One step of the discriminator and, at every K-th, one of the generator; the discriminator's loss."""
+        config: Any = self.config
+        precision, objective = self._precision, self.objective
+        model = precision.forward_model
+        whole, rows = self.rows_of(step)
+        share = len(batch) / whole
+        generator = reseed(self._noise, config.seed, "step", step)
+        noise = BatchNoise(generator, None if self.processes.alone else (whole, rows))
+        generator_moves = (step + 1) % config.discriminator_steps == 0
+        reuse = generator_moves and config.generator_noise == "reuse"
+        real = model.from_data(batch)
+        latent = model.draw_latent(len(batch), noise, real)
+        with torch.set_grad_enabled(reuse):
+            fake = model.generate(latent)
+        loss = objective.discriminator_loss(model, real, fake, step=step, noise=noise)
+        added = self.processes.sum(self._balance.of_discriminator(loss))
+        mean = self._balance.discriminator_loss(added)
+        self._look(mean, "the discriminator's loss", step)
+        self.discriminator.move(loss.value, precision, learning_rate, share)
+        if generator_moves:
+            with _frozen(precision, self.discriminator):
+                if not reuse:
+                    latent = model.draw_latent(len(batch), noise, real)
+                    fake = model.generate(latent)
+                turn = step // config.discriminator_steps
+                loss = objective.generator_loss(model, fake, real=real, latent=latent, step=turn, noise=noise)
+                generated = self.processes.sum(self._balance.of_generator(loss))
+                self._look(self._balance.generator_loss(generated), "the generator's loss", step)
+                self.generator.move(loss.value, precision, learning_rate, share)
+            added = added + generated
+            if self.ema is not None:
+                self.ema.update(turn)
+        self._balance.sums += added
+        return mean
+
+    def _look(self, loss: Tensor, what: str, step: int) -> None:
+        if self.check_now(step):
+            self.check_finite(loss, what, step, late=self._finite_check_steps > 1)
+
+    def epoch_sums(self) -> Tensor:
+        """See ``Balance``."""
+        return self._balance.sums
+
+    def epoch_record(self, num_examples: int) -> dict[str, float]:
+        """Means over the epoch: both losses, D(x) and D(G(z)), right answers, logits, penalties."""
+        record = self._balance.record()
+        if "generator_loss" in record:
+            generated = torch.tensor(record["generator_loss"])
+            self.check_finite(generated, "the generator's loss", self.position.step - 1, late=True)
+        return record
+
+    def validate(self) -> dict[str, float]:
+        """Diversity of what is generated; the discriminator on held-out data, where there are some; ``metrics``."""
+        with unsynchronized():  # process 0 does it alone
+            return self._validate_alone()
+
+    def _validate_alone(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        with self.evaluated_model() as model:
+            if self._reference is not None:
+                generated = self._samples(model, len(self._reference))
+                found.update(diversity(generated, self._reference)._asdict())
+            if self.metrics is not None:
+                found.update(self.metrics(model))
+        if self._validation is not None:
+            noise = BatchNoise(reseed(self._noise, self.config.seed, "validation"))
+            judged = judge(self.model, self.objective, self._validation.epoch(), noise)
+            found.update({f"validation_{name}": value for name, value in judged.items()})
+        if self.monitor not in ("none", *found):
+            raise ConfigError(f"trainer.monitor: no metric {self.monitor!r}; there are {', '.join(found)}")
+        return found
+
+    def _samples(self, model: Any, count: int) -> Tensor:
+        """Examples as data, at the same z every time."""
+        noise = BatchNoise(reseed(self._noise, self.config.seed, "samples"))
+        return model.decode(model.draw_latent(count, noise))
+
+    def summarise(self, record: dict[str, Any]) -> Summary:
+        """Both losses, and D of real and generated examples."""
+        generator = f"{record['generator_loss']:.2f}" if "generator_loss" in record else "-"
+        losses = f"D {record['discriminator_loss']:.2f} G {generator}"
+        real, fake = record["discriminator_real"], record["discriminator_fake"]
+        spread = f"  spread {record['spread']:.2f}" if "spread" in record else ""
+        best = f"  {self.monitor} {record[self.monitor]:.4g}" if self.monitor in record else ""
+        best += "*" if record.get("best") else ""
+        line = (
+            f"{losses}  D(x) {real:.2f} D(G(z)) {fake:.2f}{spread}{best}  "
+            f"{record['examples_per_second']:.0f} examples/s"
+        )
+        return Summary(line, losses + best)
+
+    def remarks(self, records: list[dict[str, Any]]) -> list[str]:
+        """Mode collapse, a player that wins: said when it begins and when it is over."""
+        return remarks(records)
+
+    def write_samples(self, directory: Path, epoch: int, tensorboard: TensorBoardLog | None) -> None:
+        """A grid of samples at the same z every time."""
+        shape = self.model.event_shape
+        if len(shape) != 3 or shape[0] not in (1, 3):
+            return
+        directory.mkdir(exist_ok=True)
+        with self.evaluated_model() as model:
+            images = self._samples(model, _GRID_SAMPLES)
+        save_image_grid(images, directory / f"samples-{epoch:05d}.png", 8)
+        if tensorboard is not None:
+            tensorboard.image("samples", image_grid(images, 8), self.position.step)
+
+    def finish(self, directory: RunDirectory) -> None:
+        """Curves of the whole run, in ``figures/training.png``."""
+        try:
+            draw_balance(self.history, directory.path / "figures" / "training.png")
+        except ImportError:
+            self._progress.message("The curves are not drawn: the package matplotlib is not installed")
+
+
+class _frozen:
+    """Within this, a player's parameters take part in what is computed but get no gradients."""
+
+    def __init__(self, precision: Any, player: Player) -> None:
+        self._precision = precision
+        self._parameters = player.parameters
+
+    def __enter__(self) -> None:
+        self._precision.require_grad(self._parameters, False)
+
+    def __exit__(self, *error: Any) -> None:
+        self._precision.require_grad(self._parameters, True)
+
+
+def _some_examples(batches: Batches, count: int) -> Tensor:
+    """At most ``count`` examples as floats: at even distances in memory, else the first, which are quick to read."""
+    count = min(count, batches.num_examples)
+    if isinstance(batches, LoaderBatches):
+        return next(iter(LoaderBatches(batches.dataset, count, shuffle=False)))
+    examples = batches.preview()
+    chosen = examples[torch.arange(count, device=examples.device) * len(examples) // count]
+    return chosen.float() / 255.0 if chosen.dtype == torch.uint8 else chosen

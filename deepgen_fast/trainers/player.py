@@ -1,0 +1,64 @@
+"""One of the players of a GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen_fast.trainers.distributed import Processes
+from deepgen_fast.trainers.gan_config import GANTrainerConfig
+from deepgen_fast.trainers.precision import Precision
+
+
+class Player:
+    """The parameters that one optimiser moves, and how.
+
+    Args:
+        parameters: those that are frozen stay so.
+        rate: learning rate as a multiple of the schedule's.
+        config: betas, weight decay and clipping.
+        processes: among which gradients are added up.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], rate: float, config: GANTrainerConfig, processes: Processes
+    ) -> None:
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.rate = rate
+        self._clip = config.gradient_clip
+        self._processes = processes
+        options: dict[str, Any] = {
+            "lr": config.learning_rate * rate,
+            "betas": config.adam_betas,
+            # One pass over weights, gradients and moments in place of a dozen.
+            "fused": processes.device.type in ("cpu", "cuda"),
+        }
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.AdamW(self.parameters, weight_decay=config.weight_decay, **options)
+            if config.weight_decay
+            else torch.optim.Adam(self.parameters, **options)
+        )
+
+    def move(self, loss: Tensor, precision: Precision, learning_rate: float, share: float) -> None:
+        """Backward, add up, clip, Adam.
+
+        Args:
+            loss: ``[]``, a mean over this process's rows.
+            precision: whose forward model made it.
+            learning_rate: of the schedule.
+            share: this process's part of the batch's rows.
+        """
+        precision.zero_grad(self.parameters)
+        # Weighed before backward: through synchronised statistics, each process's loss reaches the others' rows.
+        (loss if self._processes.alone else loss * share).backward()
+        precision.collect_gradients(self.parameters)
+        self._processes.sum_gradients(self.parameters)
+        if self._clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self._clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate * self.rate
+        self.optimizer.step()
+        precision.refresh(self.parameters)
