@@ -30,7 +30,7 @@ $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 
 build: $(VENV)/.built ## the native libraries, in place
 
-quickstart: build ## train a VAE on real digits, evaluate it, draw Figure 13.5, compare the speed with eager
+quickstart: build ## train a VAE and a DCGAN on real digits, evaluate them, draw Figure 13.5, compare speeds with eager
 	$(BIN)/deepgen-fast quickstart
 
 test: build ## the whole test suite (some 10 minutes on 2 cores)

@@ -9,8 +9,10 @@ import typer
 from deepgen_fast.cli.diagnosis import doctor
 from deepgen_fast.cli.errors import OneLineErrors
 from deepgen_fast.cli.evaluate import evaluate
+from deepgen_fast.cli.interpolation import interpolate
 from deepgen_fast.cli.pictures import manifold, reconstruct, sample
 from deepgen_fast.cli.quickstart import quickstart
+from deepgen_fast.cli.system_commands import SystemCommands
 from deepgen_fast.cli.train import vae
 
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -23,12 +25,13 @@ app = typer.Typer(
     context_settings=_HELP,
 )
 train = typer.Typer(
+    cls=SystemCommands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Train a model. `deepgen-fast train vae --help` shows its flags.",
+    help="Train a model. `deepgen-fast train vae --help` shows its flags, and so for every other system.",
 )
 train.command("vae")(vae)
-for command in (evaluate, sample, reconstruct, manifold, quickstart, doctor):
+for command in (evaluate, sample, interpolate, reconstruct, manifold, quickstart, doctor):
     app.command()(command)
 app.add_typer(train, name="train")
 

@@ -10,7 +10,7 @@ import typer
 RunDirectory = Annotated[
     Path,
     typer.Argument(
-        metavar="RUN", exists=True, file_okay=False, help="Run directory that `train vae` or `quickstart` wrote."
+        metavar="RUN", exists=True, file_okay=False, help="Run directory that `train` or `quickstart` wrote."
     ),
 ]
 SplitName = Annotated[

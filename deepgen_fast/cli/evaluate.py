@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,10 +47,12 @@ def evaluate(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Report the ELBO split into reconstruction and KL, log p(x), bits per dimension and active units.
+    """Report how well a trained model fits held-out data.
 
-    All in nats an example, averaged over the split. The ELBO bounds log p(x) from below; the
-    importance-weighted estimate (Burda et al. 2016) lies between the two. The same seed gives the same
+    Of a VAE: the ELBO split into reconstruction and KL, log p(x), bits per dimension and active units, in nats an
+    example, averaged over the split. The ELBO bounds log p(x) from below; the importance-weighted estimate (Burda et
+    al. 2016) lies between the two. Of a GAN: what its discriminator says of real and generated examples, and how far
+    generated ones lie apart beside real ones; --samples and --examples do not matter. The same seed gives the same
     numbers. They are also written to RUN/evaluation-SPLIT.json.
 
     Examples:
@@ -65,13 +68,19 @@ def evaluate(
     from deepgen_fast.cli.runs import open_run
 
     opened = open_run(run, checkpoint)
-    values = measure(opened, split, samples=samples, examples=examples, seed=seed)
+    shown: Callable[[dict[str, Any], str], Table]
+    if opened.kind == "gan":
+        from deepgen_fast.cli import evaluate_gan
+
+        values, shown = evaluate_gan.measure(opened, split, seed=seed), evaluate_gan.table_of
+    else:
+        values, shown = measure(opened, split, samples=samples, examples=examples, seed=seed), table_of
     path = opened.directory / f"evaluation-{split}.json"
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     if as_json:
         print(json.dumps(values, indent=2))
     else:
-        Console().print(table_of(values, f"{opened.directory}: {split} split"))
+        Console().print(shown(values, f"{opened.directory}: {split} split"))
 
 
 def measure(run: Run, split: str, *, samples: int, examples: int, seed: int) -> dict[str, Any]:

@@ -138,7 +138,7 @@ FIELDS = {
 }
 
 
-def overrides(flags: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+def overrides(given: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     """Config fields from the flags that were given and from `--set section.field=value` (which wins).
 
     Values of settings are TOML (`0.5`, `true`, `[32, 64]`), or plain text where they are none.
@@ -146,16 +146,17 @@ def overrides(flags: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     Raises:
         UsageError: a setting without an equals sign.
     """
-    fields = {FIELDS[name]: value for name, value in flags.items() if value is not None}
+    fields = {field: value for field, value in given.items() if value is not None}
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator or "." not in key:
             raise UsageError(f"--set: expected section.field=value, got {setting!r}")
-        fields[key.strip()] = _toml_value(text.strip())
+        fields[key.strip()] = toml_value(text.strip())
     return fields
 
 
-def _toml_value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
     from deepgen_fast.trainers.config import tomllib
 
     try:

@@ -22,7 +22,7 @@ Pixels = Annotated[
     str,
     typer.Option(
         metavar="mean|draw",
-        help="mean: E[x|z], the usual picture. draw: x ~ p(x|z), with the pixel noise of the likelihood.",
+        help="Of a VAE. mean: E[x|z], the usual picture. draw: x ~ p(x|z), with the pixel noise of the likelihood.",
     ),
 ]
 
@@ -35,7 +35,7 @@ def sample(
     checkpoint: Checkpoint = "best",
     seed: Seed = 0,
 ) -> None:
-    """Draw new examples, z ~ N(0, I) then x from p(x|z), and write them as a picture or as numbers.
+    """Draw new examples, z from the prior and x from p(x|z) or x = G(z), and write them as a picture or as numbers.
 
     A name that ends in .npy gets the float32 array `[count, *event]` instead of a picture: the way for data
     that are no images.
@@ -53,6 +53,8 @@ def sample(
     from deepgen_fast.cli.runs import open_run
 
     opened = open_run(run, checkpoint)
+    if opened.kind != "vae" and pixels != "mean":
+        raise UsageError(f"--pixels: a {opened.config.system} has no p(x|z) to draw from")
     path = out or opened.figures / "samples.png"
     if path.suffix == ".npy":
         import numpy as np
@@ -65,17 +67,36 @@ def sample(
 
 
 def draw_values(run: Run, count: int, seed: int, pixels: str = "mean") -> Tensor:
-    """New examples `[count, *event]`: means, or draws of x ~ p(x|z)."""
+    """New examples `[count, *event]`: means or draws of x ~ p(x|z), or what a generator makes."""
     import torch
 
+    from deepgen_fast.random import BatchNoise
+
     generator = torch.Generator().manual_seed(seed)
+    if run.kind == "gan":
+        return decoded(run, run.model.draw_latent(count, BatchNoise(generator)))
     likelihood = run.model.likelihood
     z = torch.randn(count, run.model.latent_dim, generator=generator)
+    if pixels == "mean":
+        return decoded(run, z)
     with torch.no_grad():
         outputs = [run.model.decode(part) for part in z.split(_BATCH_SIZE)]
-        if pixels == "mean":
-            return torch.cat([likelihood.mean(output) for output in outputs])
         return torch.cat([likelihood.sample(output, generator) for output in outputs])
+
+
+def decoded(run: Run, z: Tensor) -> Tensor:
+    """Examples `[n, *event]` of latents `[n, latent_dim]`: E[x|z], or G(z) as data."""
+    import torch
+
+    model = run.model
+    with torch.no_grad():
+        parts = [model.decode(part) for part in z.split(_BATCH_SIZE)]
+        return torch.cat(parts if run.kind == "gan" else [model.likelihood.mean(part) for part in parts])
+
+
+def prior_of(run: Run) -> str:
+    """The prior of z, as a title says it."""
+    return "z ~ U(-1, 1)" if getattr(run.model, "prior", "normal") == "uniform" else "z ~ N(0, I)"
 
 
 def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mean") -> Path:
@@ -83,9 +104,9 @@ def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mea
     from deepgen_fast.cli import figures
 
     images = figures.as_images(draw_values(run, count, seed, pixels), run.model.event_shape)
-    what = "E[x|z]" if pixels == "mean" else "x ~ p(x|z)"
+    what = "x = G(z)" if run.kind == "gan" else "E[x|z]" if pixels == "mean" else "x ~ p(x|z)"
     columns = min(20, max(1, round(count**0.5)))
-    return figures.image_grid(images, path, title=f"Samples: z ~ N(0, I), {what}", columns=columns)
+    return figures.image_grid(images, path, title=f"Samples: {prior_of(run)}, {what}", columns=columns)
 
 
 def reconstruct(
@@ -101,7 +122,7 @@ def reconstruct(
     """
     from deepgen_fast.cli.runs import open_run
 
-    opened = open_run(run, checkpoint)
+    opened = open_run(run, checkpoint, encoding=True)
     print(draw_reconstructions(opened, split, count, out or opened.figures / f"reconstructions-{split}.png"))
 
 
@@ -159,7 +180,7 @@ def manifold(
     """
     from deepgen_fast.cli.runs import open_run
 
-    opened = open_run(run, checkpoint)
+    opened = open_run(run, checkpoint, encoding=True)
     folder = out or opened.figures
     latent_dim = opened.model.latent_dim
     chosen = _parse_dims(dims, latent_dim)

@@ -50,17 +50,25 @@ class Run:
         return self.directory / "figures"
 
 
-def open_run(directory: Path, checkpoint: str = "best") -> Run:
+def open_run(directory: Path, checkpoint: str = "best", encoding: bool = False) -> Run:
     """Read config and weights of a run directory; the model is in eval mode on the CPU.
 
+    Args:
+        directory: of the run.
+        checkpoint: which one.
+        encoding: whether the model must have an encoder, which a VAE has and a GAN has not.
+
     Raises:
-        UsageError: the directory holds no run.
+        UsageError: the directory holds no run, or none of a model that serves.
         CheckpointError: it holds no checkpoint, or a damaged one.
     """
     try:
-        return Run(directory, load_run(directory, checkpoint))
+        run = Run(directory, load_run(directory, checkpoint))
     except ConfigError as error:
         raise UsageError(str(error)) from error
+    if encoding and run.kind != "vae":
+        raise UsageError(f"{directory}: a {run.config.system} has no encoder; this needs a VAE")
+    return run
 
 
 def split_named(data: DatasetSplits, name: str) -> Split:

@@ -123,11 +123,40 @@ def vae(
 
         deepgen-fast train vae --resume runs/plane --epochs 200
     """
-    given = {name: value for name, value in locals().items() if name in flags.FIELDS}
+    given = {flags.FIELDS[name]: value for name, value in locals().items() if name in flags.FIELDS}
+    train_run("vae", given, config, out, resume, settings, show_config)
+
+
+#: The flags above that are of the run, not of its config.
+RUN_FLAGS: dict[str, Any] = {
+    "config": ConfigFile,
+    "out": Out,
+    "resume": Resume,
+    "settings": Settings,
+    "show_config": ShowConfig,
+}
+
+
+def train_run(
+    system: str,
+    given: dict[str, Any],
+    config: Path | None,
+    out: Path | None,
+    resume: Path | None,
+    settings: list[str] | None,
+    show_config: bool,
+) -> None:
+    """What every `train NAME` does.
+
+    Args:
+        system: NAME.
+        given: fields of the config by flag, None where the flag was not given.
+        config, out, resume, settings, show_config: the flags of those names.
+    """
     if resume is not None:
-        _resume(resume, given, others=[config, out, settings or None, show_config or None])
+        _resume(resume, system, given, others=[config, out, settings or None, show_config or None])
         return
-    chosen = _config(config, flags.overrides(given, settings or []))
+    chosen = _config(system, config, flags.overrides(given, settings or []))
     if show_config:
         from deepgen_fast.cli.config_text import annotated_toml
 
@@ -136,14 +165,16 @@ def vae(
     from deepgen_fast import trainers
 
     directory = out or default_directory(chosen)
-    if trainers.RunDirectory(directory).is_used():
+    processes = trainers.join_processes(chosen.trainer.device)
+    if processes.from_main(trainers.RunDirectory(directory).is_used):
         raise UsageError(f"--out: {directory} already holds a run: --resume it, or name another directory")
     splits = trainers.load_run_data(chosen)
-    _announce(chosen, splits, directory)
-    _report(trainers.train(chosen, directory, splits=splits), directory)
+    if processes.is_main:
+        _announce(chosen, splits, directory)
+    _report(trainers.train(chosen, directory, splits=splits), directory, system)
 
 
-def _config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
+def _config(system: str, path: Path | None, overrides: dict[str, Any]) -> RunConfig:
     from deepgen_fast.trainers import ConfigError, RunConfig
 
     name = overrides.get("data.name")
@@ -151,29 +182,37 @@ def _config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
         # The run can then be repeated from any working directory.
         overrides["data.name"] = str(Path(name).expanduser().resolve())
     try:
-        config = RunConfig() if path is None else RunConfig.from_toml(path)
+        config_class = RunConfig.for_system(system)
+        config = config_class() if path is None else config_class.from_toml(path)
+        if config.system != system:
+            raise ConfigError(f"{path}: of another system: deepgen-fast train {config.system} --config {path}")
         return config.with_overrides(overrides)
     except ConfigError as error:
         raise UsageError(str(error).removeprefix("overrides: ")) from error
 
 
 def default_directory(config: RunConfig) -> Path:
-    """runs/DATA-DATE-TIME."""
-    name = Path(config.data.name).stem or "vae"
+    """runs/DATA-DATE-TIME; of another system than a VAE, runs/SYSTEM-DATA-DATE-TIME."""
+    name = Path(config.data.name).stem or "data"
+    name = name if config.system == "vae" else f"{config.system}-{name}"
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _resume(directory: Path, given: dict[str, Any], others: list[Any]) -> None:
-    epochs = given.pop("epochs")
+def _resume(directory: Path, system: str, given: dict[str, Any], others: list[Any]) -> None:
+    epochs = given.pop("trainer.epochs")
     if any(value is not None for value in (*given.values(), *others)):
         raise UsageError("--resume takes the run's own config: only --epochs may stand beside it")
-    from deepgen_fast.trainers import CheckpointError, ConfigError, resume
+    from deepgen_fast.trainers import CheckpointError, ConfigError, RunDirectory, resume
 
     try:
+        if RunDirectory(directory).config_path.exists():
+            found = RunDirectory(directory).read_config().system
+            if found != system:
+                raise ConfigError(f"{directory}: of another system: deepgen-fast train {found} --resume {directory}")
         result = resume(directory, epochs)
     except (ConfigError, CheckpointError) as error:
         raise UsageError(f"--resume: {error}") from error
-    _report(result, directory)
+    _report(result, directory, system)
 
 
 def _announce(config: RunConfig, splits: DatasetSplits, directory: Path) -> None:
@@ -186,13 +225,15 @@ def _announce(config: RunConfig, splits: DatasetSplits, directory: Path) -> None
     typer.echo(f"run    {directory}", err=True)
 
 
-def _report(result: TrainingResult, directory: Path) -> None:
+def _report(result: TrainingResult, directory: Path, system: str) -> None:
+    if result.run_directory is None:
+        return  # another process reports
     done = f"{result.epochs} epochs, {result.steps} steps, {result.seconds:.1f} s"
     if result.best_validation_loss is not None:
-        done += f"; best validation loss {result.best_validation_loss:.2f} at epoch {result.best_epoch}"
+        done += f"; best {result.monitor} {result.best_validation_loss:.2f} at epoch {result.best_epoch}"
     reason = {"completed": "done", "early_stopping": "stopped early: no improvement"}.get(result.reason, result.reason)
     typer.echo(f"{reason}: {done}")
     if result.reason == "interrupted":
-        typer.echo(f"go on  deepgen-fast train vae --resume {directory}")
+        typer.echo(f"go on  deepgen-fast train {system} --resume {directory}")
         raise typer.Exit(130)
     typer.echo(f"next   deepgen-fast evaluate {directory}")

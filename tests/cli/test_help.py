@@ -11,8 +11,13 @@ import pytest
 import typer
 
 from deepgen_fast.cli.app import app
+from deepgen_fast.cli.system_commands import system_command
+from deepgen_fast.trainers import SYSTEMS
 
-COMMANDS = ["train vae", "evaluate", "sample", "reconstruct", "manifold", "quickstart", "doctor"]
+COMMANDS = [
+    *("train vae", "train gan", "train dcgan", "evaluate", "sample", "interpolate", "reconstruct", "manifold"),
+    *("quickstart", "doctor"),
+]
 
 
 def help_of(command, name: str) -> str:
@@ -33,15 +38,19 @@ def examples() -> list[str]:
     for info in [*app.registered_commands, *app.registered_groups[0].typer_instance.registered_commands]:
         documentation = info.callback.__doc__.split("Examples:")[1]
         found += re.findall(r"^ +deepgen-fast (.*)$", documentation, re.MULTILINE)
+    for system in SYSTEMS.values():
+        found += re.findall(r"^ +deepgen-fast (.*)$", system_command(system).__doc__, re.MULTILINE)
     return found
 
 
 @pytest.mark.parametrize("line", examples())
-def test_every_flag_of_an_example_exists(command, line: str) -> None:
+def test_every_flag_of_an_example_exists(line: str) -> None:
     words = shlex.split(line.split(">")[0])
     known = typer.main.get_command(app)
-    while words and hasattr(known, "commands") and words[0] in known.commands:
-        known = known.commands[words.pop(0)]
+    while words and hasattr(known, "commands") and (command := known.get_command(None, words[0])) is not None:
+        known = command
+        words.pop(0)
+    assert not hasattr(known, "commands")
     flags = {name for parameter in known.params for name in parameter.opts}
     used = {word for word in words if word.startswith("-")}
     assert used <= flags

@@ -18,7 +18,8 @@ def test_quickstart(command, tmp_path) -> None:
     assert evaluation["log_p_samples"] == 50
     # Three epochs: far better than an untrained model (about -543 = 784 log(1/2)), far from a trained one.
     assert -400 < evaluation["elbo"] < -100
-    names = ["reconstructions", "samples", "latent_plane", "manifold"]
+    assert summary["dcgan"]["spread"] > 0 and 0 <= summary["dcgan"]["discriminator_real"] <= 1
+    names = ["reconstructions", "samples", "latent_plane", "manifold", "dcgan_samples"]
     assert summary["figures"] == [f"figures/{name}.png" for name in names]
     for name in summary["figures"]:
         assert imread(folder / name)[..., :3].std() > 0.05
@@ -26,9 +27,16 @@ def test_quickstart(command, tmp_path) -> None:
     ops = ["reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo"]
     assert work == ["epoch", *ops, *ops]
     assert all(row["eager"] > 0 and row["fused"] > 0 for row in summary["speed"])
-    for phrase in ("Test digits", "active units", "Speed beside eager PyTorch", str(folder)):
+    for phrase in (
+        "Test digits",
+        "DCGAN beside test digits",
+        "active units",
+        "Speed beside eager PyTorch",
+        str(folder),
+    ):
         assert phrase in result.stdout.replace("\n", "")
     assert (folder / "vae" / "config.toml").exists()
+    assert (folder / "dcgan" / "samples" / "samples-00001.png").exists()
     again = command("quickstart", "--quick", "--out", folder)
     assert again.exit_code == 2
     assert "already holds a quickstart" in again.stderr
