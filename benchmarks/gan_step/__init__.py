@@ -1,0 +1,1 @@
+"""A DCGAN training step, everything included: GANTrainer beside plain PyTorch."""
