@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,13 +84,16 @@ def draw_values(run: Run, count: int, seed: int, pixels: str = "mean") -> Tensor
         return torch.cat([likelihood.sample(output, generator) for output in outputs])
 
 
-def decoded(run: Run, z: Tensor) -> Tensor:
-    """Examples `[n, *event]` of latents `[n, latent_dim]`: E[x|z], or G(z) as data."""
+def decoded(run: Run, z: Any) -> Tensor:
+    """Examples `[n, *event]` of latents `[n, latent_dim]` (of some GANs a tuple with more): E[x|z], or G(z) as data."""
     import torch
 
     model = run.model
+    chunks = (
+        z.split(_BATCH_SIZE) if isinstance(z, torch.Tensor) else zip(*(t.split(_BATCH_SIZE) for t in z), strict=True)
+    )
     with torch.no_grad():
-        parts = [model.decode(part) for part in z.split(_BATCH_SIZE)]
+        parts = [model.decode(part) for part in chunks]
         return torch.cat(parts if run.kind == "gan" else [model.likelihood.mean(part) for part in parts])
 
 

@@ -15,6 +15,8 @@ from deepgen_fast.data.checks import DataError
 class Batches(Protocol):
     """An epoch's batches; ``epoch`` can begin in the middle, for resuming.
 
+    A batch is ``[b, *event]``, or with labels the pair of it and ``[b]``.
+
     ``preview`` is what can be checked before training: all examples in memory, or the first that is read.
     """
 
@@ -23,7 +25,7 @@ class Batches(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, start: int = 0) -> Iterator[Tensor]: ...
+    def epoch(self, start: int = 0) -> Iterator[Any]: ...
 
     def preview(self) -> Tensor: ...
 
@@ -42,7 +44,9 @@ class Shard(NamedTuple):
 WHOLE = Shard()
 
 
-def _check_sizes(count: int, batch_size: int, drop_last: bool) -> None:
+def _check_sizes(count: int, batch_size: int, drop_last: bool, labels: Tensor | None) -> None:
+    if labels is not None and labels.shape != (count,):
+        raise DataError(f"labels: expected one an example, [{count}], got {list(labels.shape)}")
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
     if count == 0:
@@ -68,6 +72,7 @@ class InMemoryBatches:
         generator: on the CPU; torch's default generator when None.
         drop_last: whether to leave out a last, smaller batch. Off by default: no example is wasted.
         shard: the part of each batch to give, where processes share it.
+        labels: int64 ``[N]``; batches are then pairs of examples and labels.
 
     Raises:
         ValueError: for a batch size below 1.
@@ -82,25 +87,27 @@ class InMemoryBatches:
         generator: torch.Generator | None = None,
         drop_last: bool = False,
         shard: Shard = WHOLE,
+        labels: Tensor | None = None,
     ) -> None:
         if tensor.dim() < 2:
             raise ValueError(f"tensor: expected shape [N, *event], got {list(tensor.shape)}")
-        _check_sizes(len(tensor), batch_size, drop_last)
+        _check_sizes(len(tensor), batch_size, drop_last, labels)
         self.tensor = tensor
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.generator = generator
         self.drop_last = drop_last
         self.shard = shard
+        self.labels = labels
         self.num_examples = len(tensor)
 
     def __len__(self) -> int:
         return _count_batches(self.num_examples, self.batch_size, self.drop_last)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Any]:
         return self.epoch()
 
-    def epoch(self, start: int = 0) -> Iterator[Tensor]:
+    def epoch(self, start: int = 0) -> Iterator[Any]:
         """One epoch from batch ``start`` on. The order is drawn whole, so it does not depend on ``start``."""
         order = None
         if self.shuffle:
@@ -110,7 +117,8 @@ class InMemoryBatches:
             rows = self.shard.rows(min(self.batch_size, self.num_examples - start_row))
             rows = slice(start_row + rows.start, start_row + rows.stop)
             batch = self.tensor[rows] if order is None else torch.index_select(self.tensor, 0, order[rows])
-            yield batch.to(torch.float32).div_(255.0) if batch.dtype == torch.uint8 else batch
+            batch = batch.to(torch.float32).div_(255.0) if batch.dtype == torch.uint8 else batch
+            yield batch if self.labels is None else (batch, self.labels[rows if order is None else order[rows]])
 
     def preview(self) -> Tensor:
         """All examples, ``[N, *event]``."""
@@ -122,7 +130,7 @@ class LoaderBatches:
 
     Args:
         dataset: item i is an example ``[*event]``, or a tuple that begins with one.
-        batch_size, shuffle, generator, drop_last, shard: as in ``InMemoryBatches``.
+        batch_size, shuffle, generator, drop_last, shard, labels: as in ``InMemoryBatches``.
         num_workers: processes that read ahead; 0 reads in this one.
         device: where batches go.
     """
@@ -137,9 +145,10 @@ class LoaderBatches:
         num_workers: int = 0,
         device: torch.device | str = "cpu",
         shard: Shard = WHOLE,
+        labels: Tensor | None = None,
     ) -> None:
         self.num_examples = len(dataset)  # type: ignore[arg-type]
-        _check_sizes(self.num_examples, batch_size, drop_last)
+        _check_sizes(self.num_examples, batch_size, drop_last, labels)
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -148,14 +157,15 @@ class LoaderBatches:
         self.num_workers = num_workers
         self.device = torch.device(device)
         self.shard = shard
+        self.labels = labels
 
     def __len__(self) -> int:
         return _count_batches(self.num_examples, self.batch_size, self.drop_last)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Any]:
         return self.epoch()
 
-    def epoch(self, start: int = 0) -> Iterator[Tensor]:
+    def epoch(self, start: int = 0) -> Iterator[Any]:
         """One epoch from batch ``start`` on; skipped batches are not read."""
         if self.shuffle:
             order = torch.randperm(self.num_examples, generator=self.generator).tolist()
@@ -172,9 +182,10 @@ class LoaderBatches:
             pin_memory=self.device.type == "cuda",
             generator=loader_seed,
         )
-        for item in loader:
+        for item, chunk in zip(loader, chunks, strict=True):
             batch = item[0] if isinstance(item, tuple | list) else item
-            yield batch.to(self.device, non_blocking=True)
+            batch = batch.to(self.device, non_blocking=True)
+            yield batch if self.labels is None else (batch, self.labels[chunk].to(self.device))
 
     def preview(self) -> Tensor:
         """The first example, ``[1, *event]``."""
@@ -195,6 +206,7 @@ def make_batches(
     num_workers: int = 0,
     device: torch.device | str = "cpu",
     shard: Shard = WHOLE,
+    labels: Tensor | None = None,
 ) -> Batches:
     """Batches of a tensor ``[N, *event]``, moved to ``device`` whole, or of a map-style Dataset.
 
@@ -202,7 +214,8 @@ def make_batches(
         TypeError: for anything else.
     """
     if isinstance(data, Tensor):
-        return InMemoryBatches(data.to(device), batch_size, shuffle, generator, drop_last, shard)
+        labels = None if labels is None else labels.to(device)
+        return InMemoryBatches(data.to(device), batch_size, shuffle, generator, drop_last, shard, labels)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        return LoaderBatches(data, batch_size, shuffle, generator, drop_last, num_workers, device, shard)
+        return LoaderBatches(data, batch_size, shuffle, generator, drop_last, num_workers, device, shard, labels)
     raise TypeError(f"data: expected a tensor [N, *event] or a map-style Dataset, got {type(data).__name__}")

@@ -87,8 +87,10 @@ class GAN(nn.Module):
 
     # Between data and networks.
 
-    def from_data(self, x: Tensor) -> Tensor:
-        """Data ``[B, *event_shape]`` as the networks see it."""
+    def from_data(self, x: Any) -> Any:
+        """Data ``[B, *event_shape]`` as the networks see it; of a pair with labels, the first."""
+        if not isinstance(x, Tensor):
+            return (self.from_data(x[0]), *x[1:])
         return x * 2.0 - 1.0 if self.output == "tanh" else x
 
     def to_data(self, example: Any) -> Tensor:

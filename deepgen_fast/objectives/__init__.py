@@ -6,7 +6,7 @@ from typing import Any
 
 from deepgen_fast.objectives.adversarial import discriminator_loss, generator_loss
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
-from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, event_of, with_event
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "Objective",
     "build_objective",
     "discriminator_loss",
+    "event_of",
     "generator_loss",
     "gradient_penalty",
     "squared_gradient_norm",
+    "with_event",
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.objectives import AdversarialLoss
+from deepgen_fast.objectives import AdversarialLoss, event_of
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.trainers.evaluating import evaluating, judging
 
@@ -55,13 +55,14 @@ def _means(sums: list[float], count: float, decision: float | None) -> dict[str,
     }
 
 
-def judge(model: Any, objective: Any, batches: Iterable[Tensor], noise: BatchNoise) -> dict[str, float]:
+def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise) -> dict[str, float]:
     """How the discriminator judges examples beside as many generated ones, in batches as in training.
 
     Args:
         model: a ``GAN``.
         objective: whose loss is reported, without penalties.
-        batches: of data ``[b, *event_shape]``; one of a single example is left out, as batch norm cannot take it.
+        batches: of data ``[b, *event_shape]``, or pairs with labels; one of a single example is left out, as batch
+            norm cannot take it.
         noise: decides what is generated.
 
     Returns:
@@ -73,13 +74,14 @@ def judge(model: Any, objective: Any, batches: Iterable[Tensor], noise: BatchNoi
     count = 0
     with judging(model):
         for batch in batches:
-            if len(batch) < 2:
+            rows = len(event_of(batch))
+            if rows < 2:
                 continue
             real = model.from_data(batch)
             with evaluating(model.generator):
-                fake = model.generate(model.draw_latent(len(batch), noise, real))
+                fake = model.generate(model.draw_latent(rows, noise, real))
             sums += _judgement(plain.discriminator_loss(model, real, fake), objective.decision).cpu()
-            count += len(batch)
+            count += rows
     return _means(sums.tolist(), count, objective.decision) if count else {}
 
 

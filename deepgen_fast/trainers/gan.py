@@ -14,7 +14,7 @@ from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.metrics.diversity import diversity
 from deepgen_fast.models import GAN
 from deepgen_fast.nn import synchronized_batch_norm, unsynchronized
-from deepgen_fast.objectives import AdversarialObjective
+from deepgen_fast.objectives import AdversarialObjective, event_of
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.trainers.balance import Balance, judge
 from deepgen_fast.trainers.config import ConfigError, RunConfig
@@ -132,19 +132,20 @@ class GANTrainer(Trainer):
 
     # What the loop asks for.
 
-    def training_step(self, batch: Tensor, step: int, learning_rate: float) -> Tensor:
+    def training_step(self, batch: Any, step: int, learning_rate: float) -> Tensor:
         """One step of the discriminator and, at every K-th, one of the generator; the discriminator's loss."""
         config: Any = self.config
         precision, objective = self._precision, self.objective
         model = precision.forward_model
         whole, rows = self.rows_of(step)
-        share = len(batch) / whole
+        count = len(event_of(batch))
+        share = count / whole
         generator = reseed(self._noise, config.seed, "step", step)
         noise = BatchNoise(generator, None if self.processes.alone else (whole, rows))
         generator_moves = (step + 1) % config.discriminator_steps == 0
         reuse = generator_moves and config.generator_noise == "reuse"
         real = model.from_data(batch)
-        latent = model.draw_latent(len(batch), noise, real)
+        latent = model.draw_latent(count, noise, real)
         with torch.set_grad_enabled(reuse):
             fake = model.generate(latent)
         loss = objective.discriminator_loss(model, real, fake, step=step, noise=noise)
@@ -155,7 +156,7 @@ class GANTrainer(Trainer):
         if generator_moves:
             with _frozen(precision, self.discriminator):
                 if not reuse:
-                    latent = model.draw_latent(len(batch), noise, real)
+                    latent = model.draw_latent(count, noise, real)
                     fake = model.generate(latent)
                 turn = step // config.discriminator_steps
                 loss = objective.generator_loss(model, fake, real=real, latent=latent, step=turn, noise=noise)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepgen_fast.data import DatasetSplits, Split, binarize, load_dataset
+from deepgen_fast.data import DataError, DatasetSplits, Split, binarize, load_dataset
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.trainers.checkpoint import CheckpointError, CheckpointStore, read_checkpoint
 from deepgen_fast.trainers.config import ConfigError, RunConfig
@@ -83,8 +83,16 @@ def _run(
     return trainer.fit(
         examples_of(data.train),
         None if data.validation is None else examples_of(data.validation),
+        labels=_labels(data.train, data.name) if system.labelled else None,
+        validation_labels=_labels(data.validation, data.name) if system.labelled else None,
         resume_from=resume_from,
     )
+
+
+def _labels(split: Split | None, name: str) -> Tensor | None:
+    if split is not None and split.labels is None:
+        raise DataError(f"{name}: has no labels, which this system is trained with")
+    return None if split is None else split.labels
 
 
 def examples_of(split: Split) -> Tensor | Dataset[Tensor]:

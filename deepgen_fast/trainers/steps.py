@@ -18,8 +18,8 @@ class Steps(ABC):
     """The methods that the loop calls."""
 
     @abstractmethod
-    def training_step(self, batch: Tensor, step: int, learning_rate: float) -> Tensor:
-        """One optimiser step on ``batch``; returns the detached loss ``[]``.
+    def training_step(self, batch: Any, step: int, learning_rate: float) -> Tensor:
+        """One optimiser step on ``batch``, ``[b, *event]`` or its pair with labels; returns the detached loss ``[]``.
 
         Must raise ``NonFiniteLossError`` (through ``check_finite``) before it changes any weight, where
         ``check_now(step)`` says to look.

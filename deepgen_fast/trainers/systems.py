@@ -34,6 +34,7 @@ class System:
         needs_pixels: of the section ``model``: who needs examples in [0, 1], and the setting of ``model`` that takes
             others; None where any values will do.
         binarizes: whether grey pixels may be made binary.
+        labelled: whether batches are pairs of examples and labels.
     """
 
     name: str
@@ -46,6 +47,7 @@ class System:
     trainer: type[Trainer]
     needs_pixels: Callable[[Any], tuple[str, str] | None] = lambda model: None
     binarizes: bool = False
+    labelled: bool = False
 
 
 def _bernoulli(model: ModelConfig) -> tuple[str, str] | None:
@@ -53,7 +55,12 @@ def _bernoulli(model: ModelConfig) -> tuple[str, str] | None:
 
 
 def adversarial(
-    name: str, title: str, build: Callable[..., nn.Module], objective: Any = AdversarialObjective
+    name: str,
+    title: str,
+    build: Callable[..., nn.Module],
+    objective: Any = AdversarialObjective,
+    *,
+    labelled: bool = False,
 ) -> System:
     """A system that ``GANTrainer`` trains.
 
@@ -61,6 +68,7 @@ def adversarial(
         name, title: as in ``System``.
         build: makes the model of the shape of an example and of its other parameters, which are the config's.
         objective: a class whose parameters are the config's.
+        labelled: as in ``System``.
     """
 
     def build_model(section: Any, event_shape: tuple[int, ...] | None) -> nn.Module:
@@ -82,6 +90,7 @@ def adversarial(
         lambda section: objective(**section.model_dump()),
         GANTrainer,
         needs_pixels,
+        labelled=labelled,
     )
 
 

@@ -80,6 +80,8 @@ class Trainer(TrainingLoop):
         train: Tensor | Dataset[Any],
         validation: Tensor | Dataset[Any] | None = None,
         *,
+        labels: Tensor | None = None,
+        validation_labels: Tensor | None = None,
         resume_from: str | Path | None = None,
     ) -> TrainingResult:
         """Train.
@@ -88,6 +90,7 @@ class Trainer(TrainingLoop):
             train: ``[N, *event]`` in [0, 1], batched in memory; or a ``Dataset`` of examples ``[*event]``,
                 read through a ``DataLoader``.
             validation: held-out examples; without them there is no best checkpoint and no early stopping.
+            labels, validation_labels: int64 ``[N]``, for models that take them; batches are then pairs.
             resume_from: ``"last"``, the run directory's latest checkpoint, or the path of one. The run then
                 goes on bit for bit as if it had not stopped, on the same machine and number of threads.
                 Raising ``epochs`` lengthens the run; other settings should stay.
@@ -116,11 +119,14 @@ class Trainer(TrainingLoop):
             num_workers=workers,
             device=self.device,
             shard=Shard(processes.rank, processes.size),
+            labels=labels,
         )
         self._check_data(batches, "train")
         self._check_shares(batches)
         if validation is not None:
-            self._validation = make_batches(validation, self.evaluation_batch, shuffle=False, device=self.device)
+            self._validation = make_batches(
+                validation, self.evaluation_batch, shuffle=False, device=self.device, labels=validation_labels
+            )
             self._check_data(self._validation, "validation")
         checkpoint = processes.from_main(lambda: self._prepare_directory(resume_from))
         self._batches = batches
