@@ -14,14 +14,10 @@ from deepgen_fast.cli.app import app
 Command = Callable[..., Result]
 
 
-def invoke(*args: object) -> Result:
-    return CliRunner().invoke(app, [str(arg) for arg in args], prog_name="deepgen-fast")
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def command() -> Command:
     """Runs a command line in this process."""
-    return invoke
+    return lambda *args: CliRunner().invoke(app, [str(arg) for arg in args], prog_name="deepgen-fast")
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +33,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def train(dataset: Path, directory: Path, *flags: object) -> Path:
+def train(command: Command, dataset: Path, directory: Path, *flags: object) -> Path:
     """Three short epochs into directory."""
-    result = invoke(
+    result = command(
         *("train", "vae", "--data", dataset, "--set", "data.image_shape=[1, 8, 8]", "--out", directory),
         *("--hidden-dim", 16, "--epochs", 3, "--batch-size", 32, "--device", "cpu", "--progress", "none"),
         *flags,
@@ -49,13 +45,13 @@ def train(dataset: Path, directory: Path, *flags: object) -> Path:
 
 
 @pytest.fixture(scope="session")
-def plane_run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plane_run(command: Command, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two latents on binary pixels."""
     directory = tmp_path_factory.mktemp("runs") / "plane"
-    return train(dataset, directory, "--latent-dim", 2, "--binarize", "stochastic")
+    return train(command, dataset, directory, "--latent-dim", 2, "--binarize", "stochastic")
 
 
 @pytest.fixture(scope="session")
-def wide_run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wide_run(command: Command, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with four latents on grey pixels."""
-    return train(dataset, tmp_path_factory.mktemp("runs") / "wide", "--latent-dim", 4)
+    return train(command, dataset, tmp_path_factory.mktemp("runs") / "wide", "--latent-dim", 4)

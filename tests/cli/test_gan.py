@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import invoke
 from matplotlib.image import imread
 
 from deepgen_fast.cli.system_commands import fields_of, system_command
@@ -18,10 +17,10 @@ GANS = [system for system in SYSTEMS.values() if system.trainer.kind == "gan"]
 
 
 @pytest.fixture(scope="session")
-def gan_run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def gan_run(command, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two epochs of a small DCGAN with averaged weights."""
     directory = tmp_path_factory.mktemp("runs") / "dcgan"
-    result = invoke(
+    result = command(
         *("train", "dcgan", "--data", dataset, "--set", "data.image_shape=[1, 8, 8]", "--image-size", 16),
         *("--width", 2, "--latent-dim", 5, "--epochs", 2, "--batch-size", 16, "--ema-decay", 0.9, "--lr", 0.001),
         *("--discriminator-steps", 2, "--r1", 0.5, "--adam-betas", "[0.4, 0.99]", "--device", "cpu"),
