@@ -34,15 +34,15 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu")
 
 
-def batches_of(x: Examples, batch_size: int, device: torch.device) -> Iterator[Tensor]:
+def batches_of(x: Examples, batch_size: int, device: torch.device, name: str = "x") -> Iterator[Tensor]:
     """Yield batches `[b, *event]` of x on the device, in order.
 
     A tensor is cut into slices of batch_size (views, no copy on the same device); an iterable keeps its own
-    batches.
+    batches. name is what the caller's argument is called, for messages.
     """
     if isinstance(x, Tensor):
         if x.dim() < 2 or x.shape[0] == 0:
-            raise ValueError(f"x: expected at least one example, shape [N, *event], got {tuple(x.shape)}")
+            raise ValueError(f"{name}: expected at least one example, shape [N, *event], got {tuple(x.shape)}")
         for batch in x.split(check_positive("batch_size", batch_size)):
             yield batch.to(device, non_blocking=True)
         return
@@ -53,7 +53,7 @@ def batches_of(x: Examples, batch_size: int, device: torch.device) -> Iterator[T
             empty = False
             yield batch.to(device, non_blocking=True)
     if empty:
-        raise ValueError("x: expected at least one example, got an iterable without any")
+        raise ValueError(f"{name}: expected at least one example, got an iterable without any")
 
 
 def check_positive(name: str, value: int) -> int:
