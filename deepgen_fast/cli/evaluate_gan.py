@@ -16,17 +16,22 @@ def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     """Every number of a run on one of its splits."""
     import torch
 
-    from deepgen_fast.cli.runs import some_examples, split_examples
+    from deepgen_fast.cli.runs import some_examples, split_named
+    from deepgen_fast.data import make_batches
     from deepgen_fast.metrics.diversity import diversity
     from deepgen_fast.random import BatchNoise
     from deepgen_fast.trainers import system_named
     from deepgen_fast.trainers.balance import judge
+    from deepgen_fast.trainers.run import examples_of, labels_of
 
     model, config = run.model, run.config
-    objective = system_named(config.system).build_objective(config.objective)
-    examples = split_examples(run, split)
+    system, data = system_named(config.system), split_named(run.data, split)
+    objective = system.build_objective(config.objective)
+    labels = labels_of(data, run.data.name) if system.labelled else None
     # As in training: batch norm tells batches of another size apart.
-    batches = examples.split(config.trainer.batch_size) if isinstance(examples, torch.Tensor) else examples
+    batches = make_batches(
+        examples_of(data), config.trainer.batch_size, shuffle=False, num_workers=config.data.num_workers, labels=labels
+    ).epoch()
     generator = torch.Generator().manual_seed(seed)
     values: dict[str, Any] = {"split": split, "seed": seed}
     values |= judge(model, objective, batches, BatchNoise(generator))

@@ -83,13 +83,22 @@ def _run(
     return trainer.fit(
         examples_of(data.train),
         None if data.validation is None else examples_of(data.validation),
-        labels=_labels(data.train, data.name) if system.labelled else None,
-        validation_labels=_labels(data.validation, data.name) if system.labelled else None,
+        labels=labels_of(data.train, data.name) if system.labelled else None,
+        validation_labels=labels_of(data.validation, data.name) if system.labelled else None,
         resume_from=resume_from,
     )
 
 
-def _labels(split: Split | None, name: str) -> Tensor | None:
+def labels_of(split: Split | None, name: str) -> Tensor | None:
+    """The labels ``[N]`` of a split, for a system that is trained with them; None of no split.
+
+    Args:
+        split: of the data.
+        name: the data's.
+
+    Raises:
+        DataError: when it has none.
+    """
     if split is not None and split.labels is None:
         raise DataError(f"{name}: has no labels, which this system is trained with")
     return None if split is None else split.labels
