@@ -12,8 +12,21 @@ import torch
 
 from deepgen_fast import backends, native
 from deepgen_fast._version import __version__
+from deepgen_fast.ops.batch_norm_act.launch import launching_backend
+from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, choose
+from deepgen_fast.ops.convolution.arguments import resolved_backends
+from deepgen_fast.ops.convolution.geometry import Geometry, Shapes
 
 _OPS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo")
+#: Public convolutions, and the kernel of their forward.
+_CONVOLUTIONS = {
+    "conv2d": CONV2D,
+    "conv_transpose2d": CONV_TRANSPOSE2D,
+    "conv_bn_act": CONV2D,
+    "conv_transpose_bn_act": CONV_TRANSPOSE2D,
+}
+#: The layer whose algorithm is named: one from the middle of DCGAN, 128 channels of 16x16 pixels and 256 of 8x8.
+_DCGAN_LAYER = (Geometry((4, 4), (2, 2), (1, 1)), Shapes(64, 256, 128, (8, 8), (16, 16)))
 
 #: What each optional package is for: (module, requirement that brings it, purpose).
 _OPTIONAL_PACKAGES = (
@@ -141,12 +154,28 @@ def _triton() -> Finding:
 
 
 def _automatic_choice() -> Section:
-    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    findings = []
-    for op in _OPS:
-        chosen = [f"{backends.choose('auto', torch.device(device))} on {device} tensors" for device in devices]
-        findings.append(Finding(op, ", ".join(chosen)))
-    return Section("What backend='auto' runs", tuple(findings))
+    devices = [torch.device(name) for name in (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])]
+    chosen = [(op, [_choice(device) for device in devices]) for op in _OPS]
+    chosen += [(op, [_convolution(kernel, device) for device in devices]) for op, kernel in _CONVOLUTIONS.items()]
+    chosen.append(("batch norm", [_batch_norm(device) for device in devices]))
+    legend = "of a DCGAN layer in float32; it depends on shapes: dgf.explain(model, example) shows every layer's"
+    findings = (*(Finding(name, ", ".join(texts)) for name, texts in chosen), Finding("algorithm", legend))
+    return Section("What backend='auto' runs", findings)
+
+
+def _choice(device: torch.device) -> str:
+    return f"{backends.choose('auto', device)} on {device} tensors"
+
+
+def _convolution(kernel: str, device: torch.device) -> str:
+    backend, _ = resolved_backends("auto", device)
+    algorithm = choose(kernel, *_DCGAN_LAYER, torch.float32, device.type, "auto", backend).algorithm
+    return f"{backend} on {device} tensors (algorithm {algorithm})"
+
+
+def _batch_norm(device: torch.device) -> str:
+    _, backend = resolved_backends("auto", device)
+    return f"{launching_backend('batch_norm_act', device.type, backend)} on {device} tensors"
 
 
 def _optional_packages() -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -33,6 +34,51 @@ def test_reports_versions_and_choices() -> None:
         assert report.finding(op).value.startswith(f"{chosen} on cpu tensors")
     with pytest.raises(KeyError):
         report.finding("flux capacitor")
+
+
+CONVOLUTIONS = ("conv2d", "conv_transpose2d", "conv_bn_act", "conv_transpose_bn_act")
+
+
+def test_convolutions_are_listed_with_what_explain_says_of_a_layer() -> None:
+    report = dgf.doctor()
+    section = next(section for section in report if section.title == "What backend='auto' runs")
+    public = {name for name in dgf.__all__ if inspect.isfunction(getattr(dgf, name)) and name in dgf.ops.__all__}
+    assert public <= {finding.name for finding in section.findings}
+    assert set(CONVOLUTIONS) == {name for name in public if name.startswith("conv")}
+    for name in CONVOLUTIONS:
+        transposed = "transpose" in name
+        x = torch.zeros(64, 256, 8, 8) if transposed else torch.zeros(64, 128, 16, 16)
+        weight = torch.zeros(256, 128, 4, 4)
+        training = {"training": True} if name.endswith("bn_act") else {}
+        (row,) = dgf.explain(getattr(dgf, name), x, weight, stride=2, padding=1, **training).rows
+        assert report.finding(name).value == f"{row.backend} on cpu tensors (algorithm {row.forward})"
+    assert report.finding("batch norm").value == f"{backends.choose('auto', torch.device('cpu'))} on cpu tensors"
+    assert "dgf.explain" in report.finding("algorithm").value
+
+
+def test_without_the_cpu_library_convolutions_are_pytorchs(monkeypatch) -> None:
+    monkeypatch.setattr(diagnosis.native, "CPU_UNAVAILABLE", "it was not built")
+    report = dgf.doctor()
+    for name in CONVOLUTIONS:
+        assert report.finding(name).value == "reference on cpu tensors (algorithm direct)"
+    assert report.finding("batch norm").value == "reference on cpu tensors"
+
+
+def test_a_library_without_the_operator_leaves_batch_norm_to_the_reference(monkeypatch) -> None:
+    monkeypatch.setattr("deepgen_fast.ops.batch_norm_act.launch.has_kernel", lambda operator, device_type: False)
+    assert dgf.doctor().finding("batch norm").value == "reference on cpu tensors"
+
+
+def test_on_a_gpu_triton_normalises_what_pytorch_convolves(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Test GPU")
+    monkeypatch.setattr(diagnosis.native, "CUDA_UNAVAILABLE", "it was not built")
+    monkeypatch.setattr(backends, "_triton_unavailable", lambda: None)
+    report = dgf.doctor()
+    assert report.finding("negative_elbo").value.endswith("triton on cuda tensors")
+    assert report.finding("batch norm").value.endswith("triton on cuda tensors")
+    assert report.finding("conv_transpose2d").value.endswith("reference on cuda tensors (algorithm direct)")
 
 
 def test_text_holds_every_finding_and_repeats() -> None:

@@ -11,7 +11,15 @@ from deepgen_fast.ops.kernels import has_kernel
 from deepgen_fast.ops.launchers import launchers
 
 
+def launching_backend(operator: str, device_type: str, backend: str) -> str:
+    """The backend, or "reference" where its library lacks the operator."""
+    if backend in ("cpu", "cuda") and not has_kernel(operator, device_type):
+        return "reference"
+    return backend
+
+
 def launcher(operator: str, input: Tensor, backend: str) -> ModuleType:
-    if backend in ("cpu", "cuda") and has_kernel(operator, input.device.type):
-        return native
-    return launchers("batch_norm_act", "triton") if backend == "triton" else reference
+    found = launching_backend(operator, input.device.type, backend)
+    if found == "triton":
+        return launchers("batch_norm_act", "triton")
+    return reference if found == "reference" else native

@@ -105,8 +105,7 @@ def _check(
         check_tensor("bias", bias)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, got {algorithm!r}")
-    norm_backend = backends.choose(backend, x.device)
-    chosen = "reference" if backend == "auto" and norm_backend == "triton" else norm_backend
+    chosen, norm_backend = resolved_backends(backend, x.device)
     _check_shapes(transposed, x, weight, bias)
     image, weight, bias = _same_dtype(x, weight, bias)
     geometry = Geometry((weight.shape[2], weight.shape[3]), pair("stride", stride, 1), pair("padding", padding, 0))
@@ -119,6 +118,12 @@ def _check(
     if min(result) < 1:
         raise ValueError(f"x must be large enough for an output; {geometry} gives {result} from {list(x.shape)}")
     return Operands(image, weight, bias, extra, Request(geometry, algorithm, chosen, norm_backend), [None, None])
+
+
+def resolved_backends(backend: str, device: torch.device) -> tuple[str, str]:
+    """Of the convolution, and of its statistics and batch norm (see :class:`Request`)."""
+    chosen = backends.choose(backend, device)
+    return "reference" if backend == "auto" and chosen == "triton" else chosen, chosen
 
 
 def _check_shapes(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
