@@ -59,15 +59,11 @@ def test_a_blocks_own_algorithm_is_not_overruled(fused: list[object], monkeypatc
     assert len(fused) == 1
 
 
-def test_strides_count() -> None:
+def test_strides_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """A convolution of stride 2 multiplies a quarter as often as its input has pixels."""
     layer, x = nn.Conv2d(64, 64, 4, 2, 1), torch.empty(16, 64, 32, 32)
     multiply_adds = 16 * 16 * 16 * 64 * 64 * 16
-    limit = layers.SMALL_LAYER
-    try:
-        layers.SMALL_LAYER = multiply_adds + 1.0
-        assert layers.too_small(layer, x)
-        layers.SMALL_LAYER = multiply_adds
-        assert not layers.too_small(layer, x)
-    finally:
-        layers.SMALL_LAYER = limit
+    monkeypatch.setattr(layers, "SMALL_LAYER", multiply_adds + 1.0)
+    assert layers.too_small(layer, x)
+    monkeypatch.setattr(layers, "SMALL_LAYER", multiply_adds)
+    assert not layers.too_small(layer, x)
