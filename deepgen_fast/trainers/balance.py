@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepgen_fast.metrics.evaluation import evaluation_mode
 from deepgen_fast.objectives import AdversarialLoss, event_of
 from deepgen_fast.random import BatchNoise
-from deepgen_fast.trainers.evaluating import evaluating, judging
+from deepgen_fast.trainers.judging import judging
 
 # Sums over examples. Of the discriminator's steps, first its loss, as the loop wants it; then of the generator's.
 _DISCRIMINATOR = (
@@ -78,7 +79,7 @@ def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise)
             if rows < 2:
                 continue
             real = model.from_data(batch)
-            with evaluating(model.generator):
+            with evaluation_mode(model.generator):
                 fake = model.generate(model.draw_latent(rows, noise, real))
             sums += _judgement(plain.discriminator_loss(model, real, fake), objective.decision).cpu()
             count += rows

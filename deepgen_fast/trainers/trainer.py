@@ -15,10 +15,10 @@ from torch.utils.data import Dataset
 
 from deepgen_fast.data import Batches, DataError, Shard, make_batches
 from deepgen_fast.data.checks import check_range
+from deepgen_fast.metrics.evaluation import evaluation_mode
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
 from deepgen_fast.trainers.config import ConfigError, RunConfig, TrainerConfig, describe
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
-from deepgen_fast.trainers.evaluating import evaluating
 from deepgen_fast.trainers.loop import TrainingLoop
 from deepgen_fast.trainers.position import TrainingResult
 from deepgen_fast.trainers.run_directory import RunDirectory
@@ -265,5 +265,5 @@ class Trainer(TrainingLoop):
     @contextmanager
     def evaluated_model(self) -> Iterator[Any]:
         """The model at rest, with the averaged weights where the run keeps them."""
-        with evaluating(self.model), self.ema.applied() if self.ema is not None else nullcontext():
+        with evaluation_mode(self.model), self.ema.applied() if self.ema is not None else nullcontext():
             yield self.model

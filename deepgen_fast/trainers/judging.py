@@ -1,4 +1,4 @@
-"""A model at rest."""
+"""A discriminator at rest."""
 
 from __future__ import annotations
 
@@ -7,17 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-
-@contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Eval mode without gradients; the mode before is restored."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        model.train(training)
+from deepgen_fast.metrics.evaluation import evaluation_mode
 
 
 @contextmanager
@@ -28,7 +18,7 @@ def judging(model: torch.nn.Module) -> Iterator[None]:
     """
     norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
     kept = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms]
-    with evaluating(model):
+    with evaluation_mode(model):
         for norm in norms:
             norm.train()
         try:
