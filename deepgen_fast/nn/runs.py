@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from deepgen_fast import ops
-from deepgen_fast.nn import layers, recording
+from deepgen_fast.nn import batch_norm, layers, recording
 from deepgen_fast.nn.synchronized import Synchronized
 
 
@@ -90,29 +90,22 @@ def compute(
         return fused(
             input, weight, bias, training=False, normalize=False, activation=name, negative_slope=slope, **options
         )
-    counted = norm.training and norm.track_running_stats and norm.num_batches_tracked is not None
+    running = batch_norm.running(norm)
     output = fused(
         input,
         weight,
         bias,
-        running_mean=norm.running_mean if norm.track_running_stats or not norm.training else None,
-        running_var=norm.running_var if norm.track_running_stats or not norm.training else None,
+        running_mean=running.mean,
+        running_var=running.variance,
         bn_weight=norm.weight,
         bn_bias=norm.bias,
-        training=norm.training or (norm.running_mean is None and norm.running_var is None),
-        momentum=_momentum(norm, counted),
+        training=batch_norm.uses_batch(norm),
+        momentum=running.momentum,
         eps=norm.eps,
         activation=name,
         negative_slope=slope,
         **options,
     )
-    if counted:
+    if running.counted:
         norm.num_batches_tracked.add_(1)
     return output
-
-
-def _momentum(norm: Any, counted: bool) -> float:
-    """Weight of this batch in the running statistics; without a momentum they are the average over all batches."""
-    if norm.momentum is not None:
-        return norm.momentum
-    return 1.0 / (float(norm.num_batches_tracked) + 1.0) if counted else 0.0

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from deepgen_fast import backends
-from deepgen_fast.nn import layers
+from deepgen_fast.nn import batch_norm, layers
 from deepgen_fast.ops.activation import ACTIVATIONS
 from deepgen_fast.ops.batch_norm_act.function import Norm
 from deepgen_fast.ops.batch_norm_act.synchronized import normalise_by_processes
@@ -34,24 +34,20 @@ class Synchronized(nn.Module):
 
     def synchronizes(self: Any) -> bool:
         """Whether there are other processes, and this layer looks at the batch."""
-        looks = self.training or (self.running_mean is None and self.running_var is None)
+        looks = batch_norm.uses_batch(self)
         return looks and not _paused and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
     def normalise(self: Any, input: Tensor, activation: str = "none", negative_slope: float = 0.0) -> Tensor:
         """The layer and an activation, over the rows of all processes."""
-        counted = self.training and self.track_running_stats and self.num_batches_tracked is not None
-        if counted:
-            self.num_batches_tracked.add_(1)
-        momentum = self.momentum
-        if momentum is None:
-            momentum = 1.0 / float(self.num_batches_tracked) if counted else 0.0
-        mean, variance = (self.running_mean, self.running_var) if counted else (None, None)
-        norm = Norm(mean, variance, self.weight, self.bias, momentum, self.eps)
+        running = batch_norm.running(self)
+        norm = Norm(running.mean, running.variance, self.weight, self.bias, running.momentum, self.eps)
         backend = backends.choose("auto", input.device)
         options = (norm, ACTIVATIONS.index(activation), negative_slope, backend)
-        if input.dim() == 4:
-            return normalise_by_processes(input, *options)
-        return normalise_by_processes(input.reshape(*input.shape[:2], -1, 1), *options).view(input.shape)
+        image = input if input.dim() == 4 else input.reshape(*input.shape[:2], -1, 1)
+        output = normalise_by_processes(image, *options)
+        if running.counted:
+            self.num_batches_tracked.add_(1)
+        return output if image is input else output.view(input.shape)
 
     def forward(self: Any, input: Tensor) -> Tensor:
         if not self.synchronizes():
