@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from deepgen_fast.ops.activation import gradient_from_argument
 from deepgen_fast.ops.autograd import apply_function, recorded, transforming
 from deepgen_fast.ops.batch_norm_act import reference
 from deepgen_fast.ops.batch_norm_act.function import Norm, move_running_statistics
@@ -76,9 +75,21 @@ class SynchronizedBatchNormAct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
         input, weight, bias, mean, invstd = ctx.saved_tensors
-        compute = _recorded_backward if recorded() else _backward
+        count, activation, negative_slope, eps, backend, group = ctx.options
         need_input, need_weight, need_bias = ctx.needs_input_grad[:3]
-        grad_input, grad_weight, grad_bias = compute(grad, input, weight, bias, mean, invstd, need_input, *ctx.options)
+        if recorded():
+            launch = reference
+            # The second derivative goes through the statistics too.
+            mean, invstd = _joined_moments(input, count, eps, group)
+        else:
+            launch = launcher("batch_norm_act_backward", input, backend)
+        # As for constant statistics; then what goes through them.
+        grad_input, grad_weight, grad_bias = launch.batch_norm_act_backward(
+            grad, input, mean, invstd, weight, bias, activation, negative_slope, False, need_input, True
+        )
+        if need_input:
+            through = _through_statistics(input, mean, invstd, weight, grad_weight, grad_bias, count, group)
+            grad_input = (grad_input.to(through.dtype) - through).to(input.dtype)
         return (
             grad_input if need_input else None,
             grad_weight.to(weight.dtype) if need_weight else None,
@@ -87,52 +98,30 @@ class SynchronizedBatchNormAct(torch.autograd.Function):
         )
 
 
-def _view(channels: Tensor) -> Tensor:
-    return channels.view(-1, 1, 1)
-
-
-def _backward(
-    grad: Tensor, input: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, invstd: Tensor,
-    need_input: bool, count: int, activation: int, negative_slope: float, eps: float, backend: str, group: Any,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The kernel as for constant statistics, then what goes through them."""
-    launch = launcher("batch_norm_act_backward", input, backend)
-    grad_input, grad_weight, grad_bias = launch.batch_norm_act_backward(
-        grad, input, mean, invstd, weight, bias, activation, negative_slope, False, need_input, True
-    )
-    if need_input:
-        sums = torch.stack([grad_weight, grad_bias]).double()
-        dist.all_reduce(sums, group=group)
-        along, offset = sums / count
-        scale = (invstd if weight is None else invstd * weight.to(invstd.dtype)).double()
-        slope = scale * along * invstd
-        shift = scale * offset - mean * slope
-        wide = invstd.dtype
-        through = torch.addcmul(_view(shift.to(wide)), input.to(wide), _view(slope.to(wide)))
-        grad_input = (grad_input.to(wide) - through).to(input.dtype)
-    return grad_input, grad_weight, grad_bias
-
-
-def _recorded_backward(
-    grad: Tensor, input: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, invstd: Tensor,
-    need_input: bool, count: int, activation: int, negative_slope: float, eps: float, backend: str, group: Any,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The same as differentiable torch code; the second derivative goes through the statistics too."""
+def _joined_moments(input: Tensor, count: int, eps: float, group: Any) -> tuple[Tensor, Tensor]:
+    """``reference.moments`` of all rows, differentiable."""
     wide = input.to(accumulation_dtype(input.dtype))
     mean = SumOverProcesses.apply(wide.sum(_OTHERS), group) / count
-    centred = wide - _view(mean)
-    invstd = torch.rsqrt(SumOverProcesses.apply(centred.square().sum(_OTHERS), group) / count + eps)
-    normalised = centred * _view(invstd)
-    argument = normalised if weight is None else normalised * _view(weight.to(wide.dtype))
-    argument = argument if bias is None else argument + _view(bias.to(wide.dtype))
-    grad = gradient_from_argument(grad.to(argument.dtype), argument, activation, negative_slope)
-    grad_weight, grad_bias = (grad * normalised).sum(_OTHERS), grad.sum(_OTHERS)
-    grad_input = input
-    if need_input:
-        along, offset = SumOverProcesses.apply(torch.stack([grad_weight, grad_bias]), group) / count
-        scale = invstd if weight is None else invstd * weight.to(invstd.dtype)
-        grad_input = ((grad - _view(offset) - normalised * _view(along)) * _view(scale)).to(input.dtype)
-    return grad_input, grad_weight, grad_bias
+    deviations = SumOverProcesses.apply((wide - _view(mean)).square().sum(_OTHERS), group)
+    return mean, torch.rsqrt(deviations / count + eps)
+
+
+def _through_statistics(
+    input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, grad_weight: Tensor, grad_bias: Tensor,
+    count: int, group: Any,
+) -> Tensor:  # fmt: skip
+    """What mean and variance take from the gradient: its mean over all rows, and its part along the input."""
+    sums = SumOverProcesses.apply(torch.stack([grad_weight, grad_bias]).double(), group)
+    along, offset = sums / count
+    scale = (invstd if weight is None else invstd * weight.to(invstd.dtype)).double()
+    wide = invstd.dtype
+    # Centred first, so that nothing cancels however large the mean.
+    centred = input.to(wide) - _view(mean)
+    return torch.addcmul(_view((scale * offset).to(wide)), centred, _view((scale * along * invstd).to(wide)))
+
+
+def _view(channels: Tensor) -> Tensor:
+    return channels.view(-1, 1, 1)
 
 
 def normalise_by_processes(
