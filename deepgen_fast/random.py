@@ -9,7 +9,8 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -44,6 +45,15 @@ def _draw_seed(device: torch.device) -> Tensor:
 @_draw_seed.register_fake
 def _(device: torch.device) -> Tensor:
     return torch.empty((), dtype=torch.int64, device=device)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within this, torch's global generator of the CPU draws from ``seed``; its own state is put back."""
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would reach the generators of GPUs, too.
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def seeded_noise(mean: Tensor, num_samples: int | None, generator: torch.Generator | None) -> Tensor:

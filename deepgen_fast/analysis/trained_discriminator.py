@@ -7,10 +7,11 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from deepgen_fast.analysis.optimal_discriminator import js_from_minimax_value, minimax_value
 from deepgen_fast.metrics.evaluation import check_positive
+from deepgen_fast.objectives import discriminator_loss
+from deepgen_fast.random import seeded
 
 
 class Sampled(Protocol):
@@ -128,9 +129,7 @@ def estimate_js_divergence(
 
     if discriminator is None:
         example = torch.cat(draw(2048))
-        with torch.random.fork_rng(devices=[]):
-            # torch.manual_seed would reach the generators of GPUs, too.
-            torch.default_generator.manual_seed(seed)
+        with seeded(seed):
             discriminator = mlp_discriminator(example)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, num_steps))
@@ -144,7 +143,7 @@ def estimate_js_divergence(
                 f"discriminator: expected one logit a sample, [{2 * batch_size}, 1], got {list(logits.shape)}"
             )
         real_logits, fake_logits = logits.flatten().split(batch_size)
-        loss = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        loss = discriminator_loss(real_logits, fake_logits)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from deepgen_fast.data.digits import mnist5k
 from deepgen_fast.metrics.evaluation import batches_of, check_positive, device_of, evaluation_mode
+from deepgen_fast.random import seeded
 
 # Of the recipe below: a cached classifier of another recipe would give other distances.
 _RECIPE = 1
@@ -100,9 +101,7 @@ def train_image_classifier(
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         check_positive(name, value)
     labels = labels.to(images.device, torch.int64)
-    with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would reach the generators of GPUs, too.
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         classifier = ImageClassifier(images.shape[1], int(labels.max()) + 1)
     classifier.to(images.device).train()
     generator = torch.Generator().manual_seed(seed)
