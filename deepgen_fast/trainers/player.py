@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from deepgen_fast.trainers.adam import build_adam
 from deepgen_fast.trainers.distributed import Processes
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.precision import Precision
@@ -30,17 +30,7 @@ class Player:
         self.rate = rate
         self._clip = config.gradient_clip
         self._processes = processes
-        options: dict[str, Any] = {
-            "lr": config.learning_rate * rate,
-            "betas": config.adam_betas,
-            # One pass over weights, gradients and moments in place of a dozen.
-            "fused": processes.device.type in ("cpu", "cuda"),
-        }
-        self.optimizer: torch.optim.Optimizer = (
-            torch.optim.AdamW(self.parameters, weight_decay=config.weight_decay, **options)
-            if config.weight_decay
-            else torch.optim.Adam(self.parameters, **options)
-        )
+        self.optimizer = build_adam(self.parameters, config, processes.device, rate=rate, betas=config.adam_betas)
 
     def move(self, loss: Tensor, precision: Precision, learning_rate: float, share: float) -> None:
         """Backward, add up, clip, Adam.

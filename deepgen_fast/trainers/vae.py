@@ -12,6 +12,7 @@ from deepgen_fast.data import Batches, binarize
 from deepgen_fast.data.checks import check_binary_range
 from deepgen_fast.models import VAE
 from deepgen_fast.objectives import ELBO, Objective
+from deepgen_fast.trainers.adam import build_adam
 from deepgen_fast.trainers.config import RunConfig, TrainerConfig
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
 from deepgen_fast.trainers.image_grid import image_grid, save_image_grid
@@ -62,17 +63,10 @@ class VAETrainer(Trainer):
         self.binarize = binarize or (run_config.data.binarize if run_config is not None else "none")
         self._sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._optimizer = self._build_optimizer()
+        self._optimizer = build_adam(self._parameters, self.config, self.device)
         self.optimizers = {"optimizer": self._optimizer}
         if self.config.ema_decay is not None:
             self.ema = ExponentialMovingAverage(model, self.config.ema_decay)
-
-    def _build_optimizer(self) -> torch.optim.Optimizer:
-        # Fused: one pass over weights, gradients and moments in place of a dozen.
-        options: dict[str, Any] = {"lr": self.config.learning_rate, "fused": self.device.type in ("cpu", "cuda")}
-        if self.config.weight_decay:
-            return torch.optim.AdamW(self._parameters, weight_decay=self.config.weight_decay, **options)
-        return torch.optim.Adam(self._parameters, **options)
 
     def prepare(self, batches: Batches) -> None:
         """Make the copy of the networks that computes, where the precision asks for one."""
