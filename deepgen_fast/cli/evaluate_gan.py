@@ -18,7 +18,7 @@ def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
 
     from deepgen_fast.cli.runs import some_examples, split_named
     from deepgen_fast.data import make_batches
-    from deepgen_fast.metrics.diversity import diversity
+    from deepgen_fast.metrics.diversity import comparable, diversity
     from deepgen_fast.random import BatchNoise
     from deepgen_fast.trainers import system_named
     from deepgen_fast.trainers.balance import judge
@@ -27,7 +27,7 @@ def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     model, config = run.model, run.config
     system, data = system_named(config.system), split_named(run.data, split)
     objective = system.build_objective(config.objective)
-    labels = labels_of(data, run.data.name) if system.labelled else None
+    labels = labels_of(system, data, run.data.name)
     # As in training: batch norm tells batches of another size apart.
     batches = make_batches(
         examples_of(data), config.trainer.batch_size, shuffle=False, num_workers=config.data.num_workers, labels=labels
@@ -36,7 +36,7 @@ def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     values: dict[str, Any] = {"split": split, "seed": seed}
     values |= judge(model, objective, batches, BatchNoise(generator))
     real = some_examples(run, split, _COMPARED)
-    if len(real) > 1 and bool((real != real[0]).any()):
+    if comparable(real):
         values |= diversity(model.sample(len(real), generator), real)._asdict()
         values["compared"] = len(real)
     return values

@@ -21,6 +21,11 @@ class Diversity(NamedTuple):
     distinctness: float
 
 
+def comparable(real: Tensor) -> bool:
+    """Whether ``diversity`` has something to compare with: two real examples ``[n, *event]`` that differ."""
+    return len(real) > 1 and bool((real != real[0]).any())
+
+
 def diversity(generated: Tensor, real: Tensor) -> Diversity:
     """Euclidean distances in the space of the examples itself: no network, so alike means alike pixel by pixel.
 

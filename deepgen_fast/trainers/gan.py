@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepgen_fast.data import Batches, LoaderBatches
 from deepgen_fast.data.checks import check_unit_range
-from deepgen_fast.metrics.diversity import diversity
+from deepgen_fast.metrics.diversity import comparable, diversity
 from deepgen_fast.models import GAN
 from deepgen_fast.nn import synchronized_batch_norm, unsynchronized
 from deepgen_fast.objectives import AdversarialObjective, event_of
@@ -123,8 +123,7 @@ class GANTrainer(Trainer):
         """Make the copy of the networks that computes, and pick the real examples to compare with."""
         self._precision = build_precision(self.config.precision, self.model)
         reference = _some_examples(batches, _COMPARED)
-        differ = len(reference) > 1 and bool((reference != reference[0]).any())
-        self._reference = reference.to(self.device) if differ else None
+        self._reference = reference.to(self.device) if comparable(reference) else None
 
     def refresh(self) -> None:
         """Hand restored weights on to the copy that computes."""

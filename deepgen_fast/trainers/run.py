@@ -19,7 +19,7 @@ from deepgen_fast.trainers.distributed import join_processes
 from deepgen_fast.trainers.position import TrainingResult
 from deepgen_fast.trainers.run_directory import RunDirectory
 from deepgen_fast.trainers.seeds import derive_seed
-from deepgen_fast.trainers.systems import system_named
+from deepgen_fast.trainers.systems import System, system_named
 
 
 def train(
@@ -83,25 +83,28 @@ def _run(
     return trainer.fit(
         examples_of(data.train),
         None if data.validation is None else examples_of(data.validation),
-        labels=labels_of(data.train, data.name) if system.labelled else None,
-        validation_labels=labels_of(data.validation, data.name) if system.labelled else None,
+        labels=labels_of(system, data.train, data.name),
+        validation_labels=labels_of(system, data.validation, data.name),
         resume_from=resume_from,
     )
 
 
-def labels_of(split: Split | None, name: str) -> Tensor | None:
-    """The labels ``[N]`` of a split, for a system that is trained with them; None of no split.
+def labels_of(system: System, split: Split | None, name: str) -> Tensor | None:
+    """The labels ``[N]`` of a split for a system that is trained with them; None for others, and of no split.
 
     Args:
+        system: that trains on the split.
         split: of the data.
         name: the data's.
 
     Raises:
-        DataError: when it has none.
+        DataError: when the split has none and the system takes them.
     """
-    if split is not None and split.labels is None:
+    if split is None or not system.labelled:
+        return None
+    if split.labels is None:
         raise DataError(f"{name}: has no labels, which this system is trained with")
-    return None if split is None else split.labels
+    return split.labels
 
 
 def examples_of(split: Split) -> Tensor | Dataset[Tensor]:
