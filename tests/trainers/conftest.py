@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from deepgen_fast.models import GAN, VAE, dcgan, two_layer_vae
+from deepgen_fast.trainers import read_checkpoint
 
 
 @pytest.fixture
@@ -50,3 +51,30 @@ def build_gan():
         return dcgan(**{"event_shape": (1, 16, 16), "width": 4, "latent_dim": 6, **options})
 
     return build
+
+
+@pytest.fixture
+def same_run():
+    """Checks that two trainers left the same, to the bit, in weights, averages, moments and records; gives the epochs
+    recorded."""
+
+    def check(first, second, kinds=("latest",)) -> list[int]:
+        for kind in kinds:
+            paths = [getattr(trainer.run_directory.checkpoints, kind)() for trainer in (first, second)]
+            assert paths[0].name == paths[1].name
+            left, right = (read_checkpoint(path) for path in paths)
+            for group in ("model", "ema", "training"):
+                tensors, others = getattr(left, group) or {}, getattr(right, group) or {}
+                assert tensors.keys() == others.keys()
+                for name in tensors:
+                    assert torch.equal(tensors[name], others[name]), name
+            assert left.state == right.state
+        timing = ("seconds", "examples_per_second")
+        histories = [
+            [{key: value for key, value in record.items() if key not in timing} for record in records]
+            for records in (first.run_directory.read_metrics(), second.run_directory.read_metrics())
+        ]
+        assert histories[0] == histories[1]
+        return [record["epoch"] for record in histories[0]]
+
+    return check

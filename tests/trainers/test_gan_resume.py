@@ -11,7 +11,7 @@ import torch
 
 from deepgen_fast.models import fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective
-from deepgen_fast.trainers import CheckpointError, GANTrainer, read_checkpoint
+from deepgen_fast.trainers import CheckpointError, GANTrainer
 
 EVERYTHING = {"schedule": "cosine", "warmup_steps": 3, "gradient_clip": 1.0, "ema_decay": 0.9, "weight_decay": 0.01}
 
@@ -40,31 +40,9 @@ class Crash(BaseException):
     pass
 
 
-def same_run(first, second) -> None:
-    """Weights, averages, moments and records of two run directories, to the bit."""
-    paths = [trainer.run_directory.checkpoints.latest() for trainer in (first, second)]
-    assert paths[0].name == paths[1].name
-    left, right = (read_checkpoint(path) for path in paths)
-    for group in ("model", "ema", "training"):
-        tensors, others = getattr(left, group) or {}, getattr(right, group) or {}
-        assert tensors.keys() == others.keys()
-        for name in tensors:
-            assert torch.equal(tensors[name], others[name]), name
-    assert left.state == right.state
-    timing = ("seconds", "examples_per_second")
-    histories = [
-        [
-            {key: value for key, value in record.items() if key not in timing}
-            for record in trainer.run_directory.read_metrics()
-        ]
-        for trainer in (first, second)
-    ]
-    assert histories[0] == histories[1]
-
-
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_an_interrupted_run_goes_on_from_the_very_step(build_gan, pictures, quiet, tmp_path, k, precision):
+def test_an_interrupted_run_goes_on_from_the_very_step(build_gan, pictures, quiet, tmp_path, k, precision, same_run):
     def trainer(name: str, objective: AdversarialObjective) -> GANTrainer:
         settings = {**quiet, **EVERYTHING, "epochs": 4, "discriminator_steps": k, "precision": precision}
         return GANTrainer(build_gan(), objective, **settings, run_directory=tmp_path / name)
@@ -82,7 +60,7 @@ def test_an_interrupted_run_goes_on_from_the_very_step(build_gan, pictures, quie
         same_run(whole, rest)
 
 
-def test_a_crash_between_checkpoints_loses_nothing(build_gan, pictures, quiet, tmp_path):
+def test_a_crash_between_checkpoints_loses_nothing(build_gan, pictures, quiet, tmp_path, same_run):
     """Killed in the middle of a cycle of K: the last checkpoint is from within another."""
 
     def trainer(name: str, objective: AdversarialObjective) -> GANTrainer:
@@ -100,7 +78,7 @@ def test_a_crash_between_checkpoints_loses_nothing(build_gan, pictures, quiet, t
     same_run(whole, rest)
 
 
-def test_dropout_and_lengthening(pictures, quiet, tmp_path):
+def test_dropout_and_lengthening(pictures, quiet, tmp_path, same_run):
     """The published MNIST model draws from torch's global generator, whose state must come back too."""
 
     def trainer(name: str, epochs: int) -> GANTrainer:
