@@ -54,21 +54,29 @@ struct MergeMoments {
   }
 };
 
-// Combines the parts of a block's threads that share a channel; those of the first `lanes` threads get the result.
-// Every thread of the block takes part.
-template <class Merge, int Threads, int N>
-__device__ __forceinline__ void merge_block(double (&parts)[Merge::kParts][N], int lanes) {
+// values[i] of what lies in registers: an index that is known at run time only would move the array to local memory.
+template <class C, int N>
+__device__ __forceinline__ C element(const C (&values)[N], int i) {
+  C chosen = values[0];
+#pragma unroll
+  for (int n = 1; n < N; ++n) chosen = i == n ? values[n] : chosen;
+  return chosen;
+}
+
+// Combines the parts of a block's threads that share N channels: parts_of(i, sum) are a thread's own of channel i. The
+// first `lanes` threads get the results. Every thread of the block takes part.
+template <class Merge, int Threads, int N, class PartsOf>
+__device__ __forceinline__ void merge_block(const PartsOf& parts_of, int lanes, double (&results)[Merge::kParts][N]) {
   constexpr int kParts = Merge::kParts, kWarps = Threads / kWarpLanes;
+  static_assert(N <= kWarps, "a warp for each channel");
   __shared__ double warp_parts[kWarps][kParts][kWarpLanes];
   const int warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  // Warp i combines channel i, so that no thread holds the parts of more than one: they are doubles, and would spill.
+  double merged[kParts] = {};
+#pragma unroll 1
   for (int i = 0; i < N; ++i) {
     double sum[kParts], other[kParts];
-#pragma unroll
-    for (int k = 0; k < kParts; ++k) {
-      sum[k] = parts[k][0];
-#pragma unroll
-      for (int n = 1; n < N; ++n) sum[k] = i == n ? parts[k][n] : sum[k];  // not an index: that would spill
-    }
+    parts_of(i, sum);
     for (int offset = kWarpLanes / 2; offset >= lanes; offset /= 2) {
 #pragma unroll
       for (int k = 0; k < kParts; ++k) other[k] = __shfl_down_sync(0xffffffffu, sum[k], offset);
@@ -78,17 +86,24 @@ __device__ __forceinline__ void merge_block(double (&parts)[Merge::kParts][N], i
 #pragma unroll
     for (int k = 0; k < kParts; ++k) warp_parts[warp][k][lane] = sum[k];
     __syncthreads();
-    if (static_cast<int>(threadIdx.x) < lanes)
-      for (int from = 1; from < kWarps; ++from) {
+    if (warp != i || lane >= lanes) continue;
 #pragma unroll
-        for (int k = 0; k < kParts; ++k) other[k] = warp_parts[from][k][lane];
-        Merge::merge(sum, other);
-      }
+    for (int k = 0; k < kParts; ++k) merged[k] = warp_parts[0][k][lane];
+    for (int from = 1; from < kWarps; ++from) {
 #pragma unroll
-    for (int k = 0; k < kParts; ++k)
-#pragma unroll
-      for (int n = 0; n < N; ++n) parts[k][n] = i == n ? sum[k] : parts[k][n];
+      for (int k = 0; k < kParts; ++k) other[k] = warp_parts[from][k][lane];
+      Merge::merge(merged, other);
+    }
   }
+  __syncthreads();  // until the parts of the last channel have been read
+  if (warp < N)
+#pragma unroll
+    for (int k = 0; k < kParts; ++k) warp_parts[warp][k][lane] = merged[k];
+  __syncthreads();
+#pragma unroll
+  for (int k = 0; k < kParts; ++k)
+#pragma unroll
+    for (int i = 0; i < N; ++i) results[k][i] = warp_parts[i][k][lane];
 }
 
 // Moments of some numbers of N channels, as sums about the first of them, so that nothing cancels where the mean is
@@ -114,19 +129,17 @@ struct PivotSums {
     ++count;
   }
 
-  __device__ __forceinline__ void parts(double (&into)[MergeMoments::kParts][N]) const {
-#pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const Moments moments = count ? moments_about(count, pivot[i], sum[i], squares[i]) : Moments{0.0, 0.0, 0.0};
-      into[0][i] = moments.mean, into[1][i] = moments.deviations, into[2][i] = moments.count;
-    }
+  __device__ __forceinline__ void parts(int i, double (&into)[MergeMoments::kParts]) const {
+    Moments moments{0.0, 0.0, 0.0};
+    if (count) moments = moments_about(count, element(pivot, i), element(sum, i), element(squares, i));
+    into[0] = moments.mean, into[1] = moments.deviations, into[2] = moments.count;
   }
 };
 
 // Body: using Element; using Merge (void: no sums); static constexpr int kResidentBlocks;
 //       auto channels<Vectorized>(channel, valid) const         what is the same down the channels, and running sums
 //       void row<Vectorized>(state, row, channel, valid) const  handles kPack channels of a row
-//       void parts(state, double (&parts)[kParts][kPack]) const what the rows of this thread add up to, if Merge
+//       void parts(state, i, double (&parts)[kParts]) const     if Merge: what a thread's rows of channel i add up to
 // parts: [blocks of rows][kept][channels]; the first `kept` of Merge's parts are written.
 template <bool Vectorized, class Body>
 __global__ void __launch_bounds__(kChannelThreads, Body::kResidentBlocks)
@@ -146,8 +159,7 @@ __global__ void __launch_bounds__(kChannelThreads, Body::kResidentBlocks)
   if constexpr (!std::is_void_v<typename Body::Merge>) {
     using Merge = typename Body::Merge;
     double sums[Merge::kParts][N];
-    body.parts(state, sums);
-    merge_block<Merge, kChannelThreads>(sums, plan.lanes);
+    merge_block<Merge, kChannelThreads>([&](int i, auto& own) { body.parts(state, i, own); }, plan.lanes, sums);
     if (row_lane == 0 && active)
 #pragma unroll
       for (int k = 0; k < Merge::kParts; ++k)
@@ -165,16 +177,16 @@ struct MergeBody {
   int64_t row_length;
 
   struct State {
-    double sums[N][M::kParts];
+    double sums[M::kParts][N];
   };
 
   template <bool Vectorized>
   __device__ __forceinline__ State channels(int64_t, int) const {
     State state;
 #pragma unroll
-    for (int i = 0; i < N; ++i)
+    for (int k = 0; k < M::kParts; ++k)
 #pragma unroll
-      for (int k = 0; k < M::kParts; ++k) state.sums[i][k] = 0.0;
+      for (int i = 0; i < N; ++i) state.sums[k][i] = 0.0;
     return state;
   }
 
@@ -186,18 +198,18 @@ struct MergeBody {
       load<Vectorized>(values + (row * M::kParts + k) * row_length + channel, valid, read[k]);
 #pragma unroll
     for (int i = 0; i < N; ++i) {
-      double other[M::kParts];
+      double sum[M::kParts], other[M::kParts];
 #pragma unroll
-      for (int k = 0; k < M::kParts; ++k) other[k] = read[k][i];
-      M::merge(state.sums[i], other);
+      for (int k = 0; k < M::kParts; ++k) sum[k] = state.sums[k][i], other[k] = read[k][i];
+      M::merge(sum, other);
+#pragma unroll
+      for (int k = 0; k < M::kParts; ++k) state.sums[k][i] = sum[k];
     }
   }
 
-  __device__ __forceinline__ void parts(const State& state, double (&into)[M::kParts][N]) const {
+  __device__ __forceinline__ void parts(const State& state, int i, double (&into)[M::kParts]) const {
 #pragma unroll
-    for (int k = 0; k < M::kParts; ++k)
-#pragma unroll
-      for (int i = 0; i < N; ++i) into[k][i] = state.sums[i][k];
+    for (int k = 0; k < M::kParts; ++k) into[k] = element(state.sums[k], i);
   }
 };
 

@@ -29,7 +29,9 @@ struct StatisticsBody {
     state.add(values);
   }
 
-  __device__ __forceinline__ void parts(const PivotSums<C, N>& state, double (&into)[3][N]) const { state.parts(into); }
+  __device__ __forceinline__ void parts(const PivotSums<C, N>& state, int i, double (&into)[3]) const {
+    state.parts(i, into);
+  }
 };
 
 // What batch norm and its backward know of each channel.
@@ -142,9 +144,8 @@ struct BatchNormSumsBody {
     }
   }
 
-  __device__ __forceinline__ void parts(const State& state, double (&into)[2][N]) const {
-#pragma unroll
-    for (int i = 0; i < N; ++i) into[0][i] = state.grad[i], into[1][i] = state.product[i];
+  __device__ __forceinline__ void parts(const State& state, int i, double (&into)[2]) const {
+    into[0] = element(state.grad, i), into[1] = element(state.product, i);
   }
 };
 

@@ -150,25 +150,13 @@ void large_windows(const Launcher& launcher, const float* image, const ImageSize
   });
 }
 
-// Kernels that handle all groups of a geometry at once.
-template <class Shape, class Groups = std::make_integer_sequence<int, Shape::groups>>
-struct AllGroups;
-template <class Shape, int... group>
-struct AllGroups<Shape, std::integer_sequence<int, group...>> {
-  template <int N>
-  static constexpr auto outputs = &outputs_kernel<N, typename Shape::template PhaseBlock<group>...>;
-  template <int N>
-  static constexpr auto tiles = &tiles_kernel<N, typename Shape::template PhaseBlock<group>...>;
-};
-
 // Z [group_products, tiles, A] of the small image's tiles.
 template <class Shape>
 void small_tiles(const Launcher& launcher, const float* image, const ImageSize& size, const TileRange& tiles,
                  float* products) {
   const int pack = pack_of(size.channels, image);
   const TilePlan plan = TilePlan::make(tiles, size.channels, pack);
-  using All = AllGroups<Shape>;
-  auto* kernel = pack == kWide ? All::template tiles<kWide> : All::template tiles<1>;
+  auto* kernel = pack == kWide ? &tiles_kernel<kWide, Shape> : &tiles_kernel<1, Shape>;
   if (plan.blocks(1) > 0)
     launcher.launch(kernel, plan.blocks(1), kTileThreads, image, whole_view(size), plan, products,
                     tiles.count * size.channels);
@@ -238,12 +226,18 @@ void large_outputs(const Launcher& launcher, const float* products, const TileRa
   });
 }
 
+// The kernel that handles all groups of a geometry at once.
+template <int N, class Shape, int... group>
+auto all_outputs_kernel(std::integer_sequence<int, group...>) {
+  return &outputs_kernel<N, typename Shape::template PhaseBlock<group>...>;
+}
+
 // M [group_products, tiles, A], summed over the groups, to the small image.
 template <class Shape>
 void small_outputs(const Launcher& launcher, const float* products, const TileRange& tiles, OutputTarget& target) {
   const TilePlan plan = TilePlan::make(tiles, target.size.channels, target.pack);
-  using All = AllGroups<Shape>;
-  auto* kernel = target.pack == kWide ? All::template outputs<kWide> : All::template outputs<1>;
+  constexpr std::make_integer_sequence<int, Shape::groups> groups;
+  auto* kernel = target.pack == kWide ? all_outputs_kernel<kWide, Shape>(groups) : all_outputs_kernel<1, Shape>(groups);
   double* parts = target.statistics.take(plan.blocks_deep);
   if (plan.blocks(1) > 0)
     launcher.launch(kernel, plan.blocks(1), kTileThreads, products, tiles.count * target.size.channels,

@@ -15,16 +15,6 @@
 
 namespace dgf::cuda {
 
-// Calls visit(std::integral_constant<int, 0>), ... count - 1: a loop whose index is known at compile time.
-template <class Visitor, int... i>
-DGF_HOST_DEVICE void unrolled(const Visitor& visit, std::integer_sequence<int, i...>) {
-  (visit(std::integral_constant<int, i>{}), ...);
-}
-template <int count, class Visitor>
-DGF_HOST_DEVICE void unrolled(const Visitor& visit) {
-  unrolled(visit, std::make_integer_sequence<int, count>{});
-}
-
 // r taps along rows, s along columns.
 template <int r, int s>
 struct Block {

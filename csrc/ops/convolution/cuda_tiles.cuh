@@ -10,6 +10,7 @@
 namespace dgf::cuda {
 
 inline constexpr int kTileThreads = 128;
+inline constexpr int kResidentWindows = 3;  // blocks of windows_kernel: up to 144 numbers of a window are registers
 inline constexpr int kWide = kPack<float>;
 
 // Tiles `first` to `first + count` of a batch whose images have rows x columns tiles.
@@ -122,6 +123,14 @@ struct Grid {
         step(view.step) {}
   __device__ __forceinline__ int64_t row(int i) const { return first_row + step * i; }
   __device__ __forceinline__ int64_t column(int j) const { return first_column + step * j; }
+
+  // How many of a tile's numbers lie below the end of an image, along an axis where the first is not negative.
+  __device__ __forceinline__ int below(int64_t first, int64_t size) const {
+    int count = 0;
+#pragma unroll
+    for (int i = 0; i < kOutputs; ++i) count += first + step * i < size;
+    return count;
+  }
 };
 
 __device__ __forceinline__ bool inside(int64_t index, int64_t size) { return index >= 0 && index < size; }
@@ -149,7 +158,7 @@ __device__ __forceinline__ void read_numbers(const float* image, const ImageView
 
 // V = B' x B, of the window of each tile: products[phase.products + (i, j) * product_stride + tile * tile_stride].
 template <int N, class Block>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, kResidentWindows)
     windows_kernel(const float* image, ImageView view, TilePlan plan, float* products, int64_t product_stride,
                    int64_t tile_stride) {
   using Rows = ToInput<Block::rows>;
@@ -160,29 +169,40 @@ __global__ void __launch_bounds__(kTileThreads)
   const PhaseView phase = view.phase(unit.phase);
   read_numbers(image, view, phase, position(plan.tiles, unit.tile), unit.channel, window);
   float* out = products + phase.products + unit.tile * tile_stride + unit.channel;
-  expand<Rows, Columns>(window, [&](int i, int j, const float (&result)[N]) {
-    store_pack(out + (i * kRows<Columns> + j) * product_stride, result);
+  expand<Rows, Columns>(window, [&](const float (&result)[N]) {
+    store_pack(out, result);
+    out += product_stride;
   });
 }
 
-// Z = A x A', of each tile, for each of the blocks in turn.
-template <int N, class... Blocks>
+// Z = A x A' of each tile, for each group of a geometry's phases. Groups with as many taps along rows share the lines
+// A x, which are not kept.
+template <int N, class Shape>
 __global__ void __launch_bounds__(kTileThreads)
     tiles_kernel(const float* image, ImageView view, TilePlan plan, float* products, int64_t product_stride) {
   const TileUnit unit = tile_unit<N>(plan);
   if (!unit.active) return;
-  float tile[kOutputs][kOutputs][N];
-  read_numbers(image, view, view.phases[0], position(plan.tiles, unit.tile), unit.channel, tile);
   float* out = products + unit.tile * plan.channels + unit.channel;
-  const auto transform = [&](auto block) {
-    using B = decltype(block);
-    using Columns = ToOutput<B::columns>;
-    expand<ToOutput<B::rows>, Columns>(tile, [&](int i, int j, const float (&result)[N]) {
-      store_pack(out + (i * kRows<Columns> + j) * product_stride, result);
+  constexpr int groups = Shape::uniform ? 1 : Shape::stride;  // along an axis
+  unrolled<groups>([&](auto a) {
+    using Rows = ToOutput<Shape::taps(a())>;
+    // Read anew for each a: the lines that different a have in common would be kept, in as many registers again.
+    float tile[kOutputs][kOutputs][N];
+    read_numbers(image, view, view.phases[0], position(plan.tiles, unit.tile), unit.channel, tile);
+    unrolled<kRows<Rows>>([&](auto i) {
+      float line[kOutputs][N];
+      expand_rows<Rows, i()>(tile, line);
+      unrolled<groups>([&](auto b) {
+        using Columns = ToOutput<Shape::taps(b())>;
+        constexpr int first = Shape::template first_product<a() * groups + b()>() + i() * kRows<Columns>;
+        float* to = out + first * product_stride;
+        expand_columns<Columns>(line, [&](const float (&result)[N]) {
+          store_pack(to, result);
+          to += product_stride;
+        });
+      });
     });
-    out += B::products * product_stride;
-  };
-  (transform(Blocks{}), ...);
+  });
 }
 
 // y = A' M A, summed over the blocks, then scale, shift and activation, into the image; with `parts` the moments of
@@ -214,25 +234,26 @@ __global__ void __launch_bounds__(kTileThreads)
 
     const TilePosition at = position(plan.tiles, unit.tile);
     const Grid grid(view, phase, at);
+    const int rows = grid.below(grid.first_row, view.height), columns = grid.below(grid.first_column, view.width);
+    const int64_t across = view.step * view.channels, down = across * view.width;
+    float* line = image + view.offset(at, grid.first_row, grid.first_column) + unit.channel;
     Epilogue<float>::Channels<N> coefficients;
     epilogue.template read<N == kWide>(unit.channel, N, coefficients);
 #pragma unroll
-    for (int i = 0; i < kOutputs; ++i) {
-      const int64_t row = grid.row(i);
+    for (int i = 0; i < kOutputs; ++i, line += down) {
+      float* to = line;
 #pragma unroll
-      for (int j = 0; j < kOutputs; ++j) {
-        const int64_t column = grid.column(j);
-        if (row >= view.height || column >= view.width) continue;
+      for (int j = 0; j < kOutputs; ++j, to += across) {
+        if (i >= rows || j >= columns) continue;
         epilogue.apply(coefficients, outputs[i][j]);
-        store_pack(image + view.offset(at, row, column) + unit.channel, outputs[i][j]);
+        store_pack(to, outputs[i][j]);
         if (parts) sums.add(outputs[i][j]);
       }
     }
   }
   if (parts == nullptr) return;
   double moments[MergeMoments::kParts][N];
-  sums.parts(moments);
-  merge_block<MergeMoments, kTileThreads>(moments, plan.lanes);
+  merge_block<MergeMoments, kTileThreads>([&](int i, auto& own) { sums.parts(i, own); }, plan.lanes, moments);
   if (static_cast<int>(threadIdx.x) < plan.lanes && unit.channel < plan.channels)
 #pragma unroll
     for (int k = 0; k < MergeMoments::kParts; ++k)

@@ -5,6 +5,9 @@
 //   V = B' x B     U = G w G'     y = A' (V U) A     Z = A dy A'     dw = G' (Z V) G
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include "common/scalar_math.h"
 
 namespace dgf::cuda {
@@ -118,65 +121,93 @@ inline constexpr int kRows = decltype(Named::matrix())::rows;
 template <class Named>
 inline constexpr int kColumns = decltype(Named::matrix())::columns;
 
-// sum + factor * term, where a factor of 0 leaves the sum alone, and `empty` says that nothing is in the sum yet.
-DGF_HOST_DEVICE void add_term(float factor, float term, float& sum, bool& empty) {
-  if (factor == 0.0f) return;
-  sum = empty ? factor * term : fma(factor, term, sum);
-  empty = false;
+// Calls visit(std::integral_constant<int, 0>), ... count - 1: a loop whose index is known at compile time. Where loops
+// that nvcc has yet to unroll index an array, it compiles the larger transforms ten times as long.
+template <class Visitor, int... i>
+DGF_HOST_DEVICE void unrolled(const Visitor& visit, std::integer_sequence<int, i...>) {
+  (visit(std::integral_constant<int, i>{}), ...);
+}
+template <int count, class Visitor>
+DGF_HOST_DEVICE void unrolled(const Visitor& visit) {
+  unrolled(visit, std::make_integer_sequence<int, count>{});
 }
 
-// Rows x Columns' for x of N channels, few numbers to many: write(i, j, result).
-template <class Rows, class Columns, int N, class Write>
-DGF_HOST_DEVICE void expand(const float (&x)[kColumns<Rows>][kColumns<Columns>][N], const Write& write) {
-  constexpr auto rows = Rows::matrix();
-  constexpr auto columns = Columns::matrix();
+// Where the first factor of a matrix row stands that is not zero.
+template <class Named>
+constexpr int first_term(int row) {
+  const auto matrix = Named::matrix();
+  int p = 0;
+  while (matrix.at[row][p] == 0.0f) ++p;
+  return p;
+}
+
+// One term of sum = row i of the matrix times x, for N channels: the first sets the sum, a factor of 0 leaves it alone.
+template <class Named, int i, int p, int N>
+DGF_HOST_DEVICE void term(const float (&x)[N], float (&sum)[N]) {
+  constexpr float factor = Named::matrix().at[i][p];
 #pragma unroll
-  for (int i = 0; i < rows.rows; ++i) {
-    float line[columns.columns][N] = {};
-#pragma unroll
-    for (int q = 0; q < columns.columns; ++q)
-#pragma unroll
-      for (int c = 0; c < N; ++c) {
-        bool empty = true;
-#pragma unroll
-        for (int p = 0; p < rows.columns; ++p) add_term(rows.at[i][p], x[p][q][c], line[q][c], empty);
-      }
-#pragma unroll
-    for (int j = 0; j < columns.rows; ++j) {
-      float result[N] = {};
-#pragma unroll
-      for (int c = 0; c < N; ++c) {
-        bool empty = true;
-#pragma unroll
-        for (int q = 0; q < columns.columns; ++q) add_term(columns.at[j][q], line[q][c], result[c], empty);
-      }
-      write(i, j, result);
+  for (int c = 0; c < N; ++c) {
+    if constexpr (p == first_term<Named>(i)) {
+      sum[c] = factor * x[c];
+    } else if constexpr (factor != 0.0f) {
+      sum[c] = fma(factor, x[c], sum[c]);
     }
   }
+}
+
+// sum = row i of the matrix times a line x, or times column q of a tile x.
+template <class Named, int i, int N>
+DGF_HOST_DEVICE void combine(const float (&x)[kColumns<Named>][N], float (&sum)[N]) {
+  unrolled<kColumns<Named>>([&](auto p) { term<Named, i, p()>(x[p()], sum); });
+}
+template <class Named, int i, int q, int S, int N>
+DGF_HOST_DEVICE void combine_column(const float (&x)[kColumns<Named>][S][N], float (&sum)[N]) {
+  unrolled<kColumns<Named>>([&](auto p) { term<Named, i, p()>(x[p()][q], sum); });
+}
+
+// Row i of Rows x, of N channels.
+template <class Rows, int i, int S, int N>
+DGF_HOST_DEVICE void expand_rows(const float (&x)[kColumns<Rows>][S][N], float (&line)[S][N]) {
+  unrolled<S>([&](auto q) { combine_column<Rows, i, q()>(x, line[q()]); });
+}
+
+// A line times Columns', number by number: write(result).
+template <class Columns, int N, class Write>
+DGF_HOST_DEVICE void expand_columns(const float (&line)[kColumns<Columns>][N], const Write& write) {
+  unrolled<kRows<Columns>>([&](auto j) {
+    float result[N];
+    combine<Columns, j()>(line, result);
+    write(result);
+  });
+}
+
+// Rows x Columns' for x of N channels, few numbers to many: write(result), row by row.
+template <class Rows, class Columns, int N, class Write>
+DGF_HOST_DEVICE void expand(const float (&x)[kColumns<Rows>][kColumns<Columns>][N], const Write& write) {
+  unrolled<kRows<Rows>>([&](auto i) {
+    float line[kColumns<Columns>][N];
+    expand_rows<Rows, i()>(x, line);
+    expand_columns<Columns>(line, write);
+  });
 }
 
 // y + Rows x Columns', many numbers to few, which come row by row: read(p, line).
 template <class Rows, class Columns, int N, class Read>
 DGF_HOST_DEVICE void contract(const Read& read, float (&y)[kRows<Rows>][kRows<Columns>][N]) {
-  constexpr auto rows = Rows::matrix();
-  constexpr auto columns = Columns::matrix();
+  unrolled<kColumns<Rows>>([&](auto p) {
+    float line[kColumns<Columns>][N];
+    read(p(), line);
+    unrolled<kRows<Columns>>([&](auto j) {
+      float across[N];
+      combine<Columns, j()>(line, across);
+      unrolled<kRows<Rows>>([&](auto i) {
+        constexpr float factor = Rows::matrix().at[i()][p()];
+        if constexpr (factor != 0.0f)
 #pragma unroll
-  for (int p = 0; p < rows.columns; ++p) {
-    float line[columns.columns][N];
-    read(p, line);
-#pragma unroll
-    for (int j = 0; j < columns.rows; ++j)
-#pragma unroll
-      for (int c = 0; c < N; ++c) {
-        float across = 0.0f;
-        bool empty = true;
-#pragma unroll
-        for (int q = 0; q < columns.columns; ++q) add_term(columns.at[j][q], line[q][c], across, empty);
-#pragma unroll
-        for (int i = 0; i < rows.rows; ++i)
-          if (rows.at[i][p] != 0.0f) y[i][j][c] = fma(rows.at[i][p], across, y[i][j][c]);
-      }
-  }
+          for (int c = 0; c < N; ++c) y[i()][j()][c] = fma(factor, across[c], y[i()][j()][c]);
+      });
+    });
+  });
 }
 
 }  // namespace dgf::cuda

@@ -28,11 +28,20 @@ __device__ __forceinline__ WeightUnit weight_unit(int64_t rows, int64_t columns)
   return {row, (unit - row * packs) * N, row < rows};
 }
 
-// Number `tap` of channel c of a run of [N][taps], which is read and written as [taps][N].
-template <int taps, int N>
-__device__ __forceinline__ float& of_run(float (&run)[taps][N], int c, int tap) {
-  const int at = c * taps + tap;
-  return run[at / N][at % N];
+// Number `tap` of each channel of a run of [N][taps], which is read and written as [taps][N].
+template <int tap, int taps, int N>
+__device__ __forceinline__ void of_run(const float (&run)[taps][N], float (&values)[N]) {
+  unrolled<N>([&](auto c) {
+    constexpr int at = c() * taps + tap;
+    values[c()] = run[at / N][at % N];
+  });
+}
+template <int tap, int taps, int N>
+__device__ __forceinline__ void into_run(float (&run)[taps][N], const float (&values)[N]) {
+  unrolled<N>([&](auto c) {
+    constexpr int at = c() * taps + tap;
+    run[at / N][at % N] = values[c()];
+  });
 }
 
 // The tap of which transformed weight number i of `taps` is made: in their order for a convolution, backwards for a
@@ -60,17 +69,17 @@ __global__ void __launch_bounds__(kWeightThreads)
     using Rows = ToWeight<Shape::taps(a)>;
     using Columns = ToWeight<Shape::taps(b)>;
     float taps[kColumns<Rows>][kColumns<Columns>][N];
-#pragma unroll
-    for (int i = 0; i < kColumns<Rows>; ++i)
-#pragma unroll
-      for (int j = 0; j < kColumns<Columns>; ++j)
-#pragma unroll
-        for (int c = 0; c < N; ++c)
-          taps[i][j][c] = of_run(run, c, tap_of<Shape, Transposing>(a, i) * k + tap_of<Shape, Transposing>(b, j));
+    unrolled<kColumns<Rows>>([&](auto i) {
+      unrolled<kColumns<Columns>>([&](auto j) {
+        constexpr int tap = tap_of<Shape, Transposing>(a, i()) * k + tap_of<Shape, Transposing>(b, j());
+        of_run<tap>(run, taps[i()][j()]);
+      });
+    });
     float* out = products + phase_offset<Shape, !Transposing, phase()>(product_stride, columns) +
                  unit.row * row_stride + unit.column;
-    expand<Rows, Columns>(taps, [&](int i, int j, const float (&result)[N]) {
-      store_pack(out + (i * kRows<Columns> + j) * product_stride, result);
+    expand<Rows, Columns>(taps, [&](const float (&result)[N]) {
+      store_pack(out, result);
+      out += product_stride;
     });
   });
 }
@@ -100,13 +109,12 @@ __global__ void __launch_bounds__(kWeightThreads)
             load_pack(in + (i * kColumns<Columns> + j) * product_stride, line[j]);
         },
         taps);
-#pragma unroll
-    for (int i = 0; i < kRows<Rows>; ++i)
-#pragma unroll
-      for (int j = 0; j < kRows<Columns>; ++j)
-#pragma unroll
-        for (int c = 0; c < N; ++c)
-          of_run(run, c, tap_of<Shape, false>(a, i) * k + tap_of<Shape, false>(b, j)) = taps[i][j][c];
+    unrolled<kRows<Rows>>([&](auto i) {
+      unrolled<kRows<Columns>>([&](auto j) {
+        constexpr int tap = tap_of<Shape, false>(a, i()) * k + tap_of<Shape, false>(b, j());
+        into_run<tap>(run, taps[i()][j()]);
+      });
+    });
   });
   const int64_t start = (unit.row * columns + unit.column) * k * k;
 #pragma unroll
