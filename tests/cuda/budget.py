@@ -78,7 +78,7 @@ def _short_name(name: str) -> str:
     for index, character in enumerate(name):  # up to the end of the template arguments
         depth += (character == "<") - (character == ">")
         if character == "(" and depth == 0:
-            return name[:index].replace("> >", ">>")
+            return re.sub("> (?=>)", ">", name[:index])
     return name
 
 
