@@ -34,6 +34,10 @@ DataName = Annotated[
 ImageSize = Annotated[
     int | None, _flag(DATA, "as they are", "Resize images to this height and width.", metavar="PIXELS")
 ]
+LabelsPerClass = Annotated[
+    int | None,
+    _flag(DATA, "none", "Labels of each class that training may use, such as 10; the others stay unknown to it."),
+]
 Binarize = Annotated[
     str | None,
     _flag(

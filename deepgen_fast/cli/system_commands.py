@@ -89,6 +89,9 @@ def system_command(system: System) -> Callable[..., None]:
     annotations: dict[str, Any] = dict(RUN_FLAGS)
     annotations |= {"data": flags.DataName, "image_size": flags.ImageSize}
     targets = {name: flags.FIELDS[name] for name in ("data", "image_size")}
+    if system.semi_supervised:
+        annotations["labels_per_class"] = flags.LabelsPerClass
+        targets["labels_per_class"] = "data.labels_per_class"
     lists = set()
     for section, name, field in fields_of(system):
         annotations[name] = _flag(section, name, field)

@@ -5,21 +5,26 @@ from __future__ import annotations
 from deepgen_fast.data.batches import Batches, InMemoryBatches, LoaderBatches, Shard, make_batches
 from deepgen_fast.data.binarization import binarize
 from deepgen_fast.data.checks import DataError
+from deepgen_fast.data.labels import UNLABELLED, LabelledExamples, check_labels, keep_labels
 from deepgen_fast.data.load import load_dataset
 from deepgen_fast.data.mixtures import GaussianMixture, grid_of_gaussians, ring_of_gaussians
 from deepgen_fast.data.splits import DatasetSplits, Split
 
 __all__ = [
+    "UNLABELLED",
     "Batches",
     "DataError",
     "DatasetSplits",
     "GaussianMixture",
     "InMemoryBatches",
+    "LabelledExamples",
     "LoaderBatches",
     "Shard",
     "Split",
     "binarize",
+    "check_labels",
     "grid_of_gaussians",
+    "keep_labels",
     "load_dataset",
     "make_batches",
     "ring_of_gaussians",

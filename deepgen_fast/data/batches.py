@@ -15,17 +15,21 @@ from deepgen_fast.data.checks import DataError
 class Batches(Protocol):
     """An epoch's batches; ``epoch`` can begin in the middle, for resuming.
 
-    A batch is ``[b, *event]``, or with labels the pair of it and ``[b]``.
+    A batch is ``[b, *event]``, or with labels the pair of it and ``[b]``; ``take`` makes one of the examples at ``rows
+    [b]``, whatever the order of the epoch.
 
     ``preview`` is what can be checked before training: all examples in memory, or the first that is read.
     """
 
     batch_size: int
     num_examples: int
+    labels: Tensor | None
 
     def __len__(self) -> int: ...
 
     def epoch(self, start: int = 0) -> Iterator[Any]: ...
+
+    def take(self, rows: Tensor) -> Any: ...
 
     def preview(self) -> Tensor: ...
 
@@ -116,9 +120,13 @@ class InMemoryBatches:
             start_row = index * self.batch_size
             rows = self.shard.rows(min(self.batch_size, self.num_examples - start_row))
             rows = slice(start_row + rows.start, start_row + rows.stop)
-            batch = self.tensor[rows] if order is None else torch.index_select(self.tensor, 0, order[rows])
-            batch = batch.to(torch.float32).div_(255.0) if batch.dtype == torch.uint8 else batch
-            yield batch if self.labels is None else (batch, self.labels[rows if order is None else order[rows]])
+            yield self.take(rows if order is None else order[rows])
+
+    def take(self, rows: Tensor | slice) -> Any:
+        """The batch of the examples at ``rows``."""
+        batch = self.tensor[rows] if isinstance(rows, slice) else torch.index_select(self.tensor, 0, rows)
+        batch = batch.to(torch.float32).div_(255.0) if batch.dtype == torch.uint8 else batch
+        return batch if self.labels is None else (batch, self.labels[rows])
 
     def preview(self) -> Tensor:
         """All examples, ``[N, *event]``."""
@@ -183,17 +191,26 @@ class LoaderBatches:
             generator=loader_seed,
         )
         for item, chunk in zip(loader, chunks, strict=True):
-            batch = item[0] if isinstance(item, tuple | list) else item
-            batch = batch.to(self.device, non_blocking=True)
-            yield batch if self.labels is None else (batch, self.labels[chunk].to(self.device))
+            yield self._with_labels(item[0] if isinstance(item, tuple | list) else item, chunk)
 
-    def preview(self) -> Tensor:
-        """The first example, ``[1, *event]``."""
-        item = self.dataset[0]
+    def take(self, rows: Tensor) -> Any:
+        """The batch of the examples at ``rows``, read one by one."""
+        return self._with_labels(torch.stack([self._example(row) for row in rows.tolist()]), rows)
+
+    def _with_labels(self, batch: Tensor, rows: Any) -> Any:
+        batch = batch.to(self.device, non_blocking=True)
+        return batch if self.labels is None else (batch, self.labels[rows].to(self.device))
+
+    def _example(self, row: int) -> Tensor:
+        item = self.dataset[row]
         example = item[0] if isinstance(item, tuple | list) else item
         if not isinstance(example, Tensor):
             raise TypeError(f"dataset: expected examples that are tensors, got {type(example).__name__}")
-        return example.unsqueeze(0)
+        return example
+
+    def preview(self) -> Tensor:
+        """The first example, ``[1, *event]``."""
+        return self._example(0).unsqueeze(0)
 
 
 def make_batches(

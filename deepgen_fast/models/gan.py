@@ -118,8 +118,10 @@ class GAN(nn.Module):
         return self.generator(latent.to(_dtype(self.generator)))
 
     def discriminate(self, example: Any) -> Tensor:
-        """One logit an example, ``[B]`` in float32 (float64 of float64 networks)."""
-        logits = self.discriminator(example.to(_dtype(self.discriminator))).flatten()
+        """One logit an example, ``[B]`` in float32 (float64 of float64 networks); of a pair with labels, they are not
+        looked at."""
+        x = example if isinstance(example, Tensor) else example[0]
+        logits = self.discriminator(x.to(_dtype(self.discriminator))).flatten()
         return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
     # For use.

@@ -62,8 +62,12 @@ class AdversarialObjective:
 
     ``parts`` of the discriminator's loss are the penalties, without their weights. ``part_names`` says beforehand which
     parts each player's loss will have, and ``decision`` above which logit an example is taken for real; None where a
-    logit means nothing by itself (wasserstein).
+    logit means nothing by itself (wasserstein). To one that is ``semi_supervised``, real examples come with labels, -1
+    where there is none, and ``discriminator_loss`` is also given ``labelled=``: a pair of as many examples that have a
+    label, drawn at every step; it is missing where no example has one, and in validation.
     """
+
+    semi_supervised = False
 
     def __init__(
         self,

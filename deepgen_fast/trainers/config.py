@@ -53,6 +53,11 @@ class DataConfig(Section):
     validation_fraction: Fraction = Field(default=0.1, description="part of the training data held out for validation")
     test_fraction: Fraction = Field(default=0.1, description="part held out for testing, where there is no test set")
     split_seed: NonNegativeInt = Field(default=0, description="of the division; not the seed of training")
+    labels_per_class: NonNegativeInt | None = Field(
+        default=None,
+        description="labels of each class that training may use, chosen by split_seed, for systems that learn from "
+        "few; none if unset",
+    )
     binarize: Literal["none", "threshold", "stochastic"] = Field(
         default="none", description="grey pixels to binary ones"
     )
@@ -178,6 +183,9 @@ class RunConfig(Section):
             raise ValueError(f"data.values='any' needs model.{pixels[1]}: {pixels[0]} takes values in [0, 1]")
         if self.data.binarize != "none" and not system.binarizes:
             raise ValueError(f"data.binarize={self.data.binarize!r}: {system.title}s are trained on pixels as they are")
+        if self.data.labels_per_class is not None and not system.semi_supervised:
+            needs = "all labels" if system.labelled else "no labels"
+            raise ValueError(f"data.labels_per_class={self.data.labels_per_class}: a {system.title} takes {needs}")
         return self
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.data import Batches, LoaderBatches
+from deepgen_fast.data import Batches, LabelledExamples, LoaderBatches
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.metrics.diversity import comparable, diversity
 from deepgen_fast.models import GAN
@@ -93,7 +93,9 @@ class GANTrainer(Trainer):
         if settings.ema_decay is not None:
             self.ema = ExponentialMovingAverage(self.model, settings.ema_decay, self.model.generator_state())
         self._balance = Balance(self.objective.part_names, self.objective.decision, self.device)
+        self.semi_supervised = self.objective.semi_supervised
         self._reference: Tensor | None = None
+        self._labelled: LabelledExamples | None = None
 
     def fit(self, *data: Any, **options: Any) -> TrainingResult:
         """As ``Trainer.fit``; batch norms see the rows of all processes where the settings say so."""
@@ -120,10 +122,12 @@ class GANTrainer(Trainer):
             check_unit_range(examples, name=name, who=who, otherwise="output='linear'")
 
     def prepare(self, batches: Batches) -> None:
-        """Make the copy of the networks that computes, and pick the real examples to compare with."""
+        """Make the copy of the networks that computes, and pick the real examples to compare with and to learn labels
+        from."""
         self._precision = build_precision(self.config.precision, self.model)
         reference = _some_examples(batches, _COMPARED)
         self._reference = reference.to(self.device) if comparable(reference) else None
+        self._labelled = LabelledExamples(batches) if self.semi_supervised else None
 
     def refresh(self) -> None:
         """Hand restored weights on to the copy that computes."""
@@ -147,7 +151,11 @@ class GANTrainer(Trainer):
         latent = model.draw_latent(count, noise, real)
         with torch.set_grad_enabled(reuse):
             fake = model.generate(latent)
-        loss = objective.discriminator_loss(model, real, fake, step=step, noise=noise)
+        labelled: dict[str, Any] = {}
+        if self._labelled:
+            # As many as the batch has, so that a process's part of them is its part of the batch.
+            labelled["labelled"] = model.from_data(self._labelled.draw(count, noise))
+        loss = objective.discriminator_loss(model, real, fake, step=step, noise=noise, **labelled)
         added = self.processes.sum(self._balance.of_discriminator(loss))
         mean = self._balance.discriminator_loss(added)
         self._look(mean, "the discriminator's loss", step)

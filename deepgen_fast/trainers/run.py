@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepgen_fast.data import DataError, DatasetSplits, Split, binarize, load_dataset
+from deepgen_fast.data import UNLABELLED, DataError, DatasetSplits, Split, binarize, keep_labels, load_dataset
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.trainers.checkpoint import CheckpointError, CheckpointStore, read_checkpoint
 from deepgen_fast.trainers.config import ConfigError, RunConfig
@@ -90,7 +90,8 @@ def _run(
 
 
 def labels_of(system: System, split: Split | None, name: str) -> Tensor | None:
-    """The labels ``[N]`` of a split for a system that is trained with them; None for others, and of no split.
+    """The labels ``[N]`` of a split for a system that is trained with them; None for others, and of no split. Where
+    labels may be missing, those of a split without any are all ``UNLABELLED``.
 
     Args:
         system: that trains on the split.
@@ -103,6 +104,8 @@ def labels_of(system: System, split: Split | None, name: str) -> Tensor | None:
     if split is None or not system.labelled:
         return None
     if split.labels is None:
+        if system.semi_supervised:
+            return torch.full((len(split),), UNLABELLED)
         raise DataError(f"{name}: has no labels, which this system is trained with")
     return split.labels
 
@@ -134,7 +137,8 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
     """The data of a run, loaded and checked.
 
     Validation and test images are binarized here, once and always in the same way, where the config says so;
-    training images at each step, by the trainer.
+    training images at each step, by the trainer. Of the training labels of a semi-supervised system, as many are kept
+    as the config says; validation and test sets keep theirs, to measure by.
 
     Raises:
         DataError: for anything wrong with the data.
@@ -154,7 +158,11 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
         download=data.download,
         in_memory_limit=data.in_memory_limit,
     )
-    pixels = system_named(config.system).needs_pixels(config.model)
+    system = system_named(config.system)
+    if system.semi_supervised:
+        few = keep_labels(splits.train, data.labels_per_class or 0, seed=data.split_seed, name=splits.name)
+        splits = replace(splits, train=few)
+    pixels = system.needs_pixels(config.model)
     for part in (splits.train, splits.validation, splits.test):
         if part is not None and part.images is not None and pixels is not None:
             check_unit_range(part.images, name=splits.name, who=pixels[0], otherwise=pixels[1])

@@ -35,6 +35,8 @@ class System:
             others; None where any values will do.
         binarizes: whether grey pixels may be made binary.
         labelled: whether batches are pairs of examples and labels.
+        semi_supervised: whether labels may be missing: then they are ``UNLABELLED``, and none are used unless
+            ``data.labels_per_class`` says how many.
     """
 
     name: str
@@ -48,6 +50,7 @@ class System:
     needs_pixels: Callable[[Any], tuple[str, str] | None] = lambda model: None
     binarizes: bool = False
     labelled: bool = False
+    semi_supervised: bool = False
 
 
 def _bernoulli(model: ModelConfig) -> tuple[str, str] | None:
@@ -67,7 +70,7 @@ def adversarial(
     Args:
         name, title: as in ``System``.
         build: makes the model of the shape of an example and of its other parameters, which are the config's.
-        objective: a class whose parameters are the config's.
+        objective: a class whose parameters are the config's; whether it is ``semi_supervised``, the system is.
         labelled: as in ``System``.
     """
 
@@ -90,7 +93,8 @@ def adversarial(
         lambda section: objective(**section.model_dump()),
         GANTrainer,
         needs_pixels,
-        labelled=labelled,
+        labelled=labelled or objective.semi_supervised,
+        semi_supervised=objective.semi_supervised,
     )
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from deepgen_fast.data import Batches, DataError, Shard, make_batches
+from deepgen_fast.data import Batches, DataError, Shard, check_labels, make_batches
 from deepgen_fast.data.checks import check_range
 from deepgen_fast.metrics.evaluation import evaluation_mode
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
@@ -90,7 +90,8 @@ class Trainer(TrainingLoop):
             train: ``[N, *event]`` in [0, 1], batched in memory; or a ``Dataset`` of examples ``[*event]``,
                 read through a ``DataLoader``.
             validation: held-out examples; without them there is no best checkpoint and no early stopping.
-            labels, validation_labels: int64 ``[N]``, for models that take them; batches are then pairs.
+            labels, validation_labels: int64 ``[N]``, for models that take them; batches are then pairs. -1 is the label
+                of an example that has none, for objectives that are ``semi_supervised``.
             resume_from: ``"last"``, the run directory's latest checkpoint, or the path of one. The run then
                 goes on bit for bit as if it had not stopped, on the same machine and number of threads.
                 Raising ``epochs`` lengthens the run; other settings should stay.
@@ -164,6 +165,9 @@ class Trainer(TrainingLoop):
     def refresh(self) -> None:
         """Called when weights have been restored."""
 
+    #: Whether labels may be missing.
+    semi_supervised = False
+
     # Batches that processes share.
 
     def rows_of(self, step: int) -> tuple[int, slice]:
@@ -182,6 +186,9 @@ class Trainer(TrainingLoop):
     # Data and directory.
 
     def _check_data(self, batches: Batches, name: str) -> None:
+        if batches.labels is not None:
+            classes = getattr(self.model, "num_classes", None)
+            check_labels(batches.labels, num_classes=classes, unlabelled=self.semi_supervised, name=name)
         examples = batches.preview()
         expected, got = list(self.model.event_shape), list(examples.shape[1:])
         if got != expected:

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from deepgen_fast.cli.app import app
 from deepgen_fast.data import DataError, InMemoryBatches, LoaderBatches
-from deepgen_fast.models import GAN
+from deepgen_fast.models import GAN, fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective
-from deepgen_fast.trainers import SYSTEMS, RunConfig, load_run, resume, train
+from deepgen_fast.trainers import SYSTEMS, ConfigError, GANTrainer, RunConfig, load_run, load_run_data, resume, train
 from deepgen_fast.trainers.systems import adversarial, run_config_class
 
 
@@ -75,10 +75,29 @@ class Centred(AdversarialObjective):
         return loss._replace(value=loss.value + self.weight * squares, parts={"squares": squares.detach()})
 
 
+class FewLabels(AdversarialObjective):
+    """Learns nothing from labels, but notes what comes."""
+
+    semi_supervised = True
+    seen: list = []  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def discriminator_loss(self, model, real, fake, *, labelled=None, **options):
+        self.seen.append((real, labelled))
+        return super().discriminator_loss(model, real, fake, **options)
+
+    def for_validation(self):
+        return self
+
+
 @pytest.fixture
 def toy(monkeypatch) -> None:
     system = adversarial("toy", "toy GAN", labelled_gan, Centred, labelled=True)
     monkeypatch.setitem(SYSTEMS, "toy", system)
+    monkeypatch.setitem(SYSTEMS, "few", adversarial("few", "GAN of few labels", fully_connected_gan, FewLabels))
+    monkeypatch.setattr(FewLabels, "seen", [])
     run_config_class.cache_clear()
 
 
@@ -93,10 +112,10 @@ def data(tmp_path) -> str:
     return str(tmp_path / "halves.npz")
 
 
-def config(data: str, **overrides) -> RunConfig:
+def config(data: str, system: str = "toy", **overrides) -> RunConfig:
     settings = {"data.name": data, "trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu"}
     settings |= {"trainer.epochs": 3, "trainer.batch_size": 16, "trainer.ema_decay": 0.9}
-    return RunConfig.for_system("toy")().with_overrides(settings | overrides)
+    return RunConfig.for_system(system)().with_overrides(settings | overrides)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
@@ -143,6 +162,45 @@ def test_data_without_labels_is_refused(toy, tmp_path):
     np.save(tmp_path / "plain.npy", np.zeros((80, 4, 4), dtype=np.float32))
     with pytest.raises(DataError, match="has no labels, which this system is trained with"):
         train(config(str(tmp_path / "plain.npy")))
+
+
+def test_an_objective_of_few_labels_gets_them_at_every_step(toy, data):
+    chosen = config(data, "few", **{"data.labels_per_class": 3, "trainer.epochs": 1, "data.split_seed": 1})
+    splits = load_run_data(chosen)
+    kept = splits.train.labels >= 0
+    assert splits.train.labels[kept].bincount().tolist() == [3, 3]
+    assert (splits.validation.labels >= 0).all() and (splits.test.labels >= 0).all()
+    train(chosen, splits=splits)
+    trained = [(real, labelled) for real, labelled in FewLabels.seen if labelled is not None]
+    assert len(trained) == len(splits.train) // 16
+    allowed = splits.train.images[kept]
+    for (x, y), (few, labels) in trained:
+        assert len(x) == len(y) == len(few) == len(labels) == 16 and ((y < 0) | (y < 2)).all()
+        distances = torch.cdist(few.flatten(1), allowed.flatten(1))
+        assert torch.equal(splits.train.labels[kept][distances.argmin(1)], labels) and (distances.amin(1) == 0).all()
+    # Held-out examples come with their labels, and with no others beside them.
+    held_out = torch.cat([y for (_, y), labelled in FewLabels.seen if labelled is None])
+    assert torch.equal(held_out, splits.validation.labels)
+
+
+def test_labels_that_nobody_asked_for_are_not_used(toy, data, tmp_path):
+    np.save(tmp_path / "plain.npy", np.zeros((80, 4, 4), dtype=np.float32))
+    for name in (data, str(tmp_path / "plain.npy")):
+        FewLabels.seen.clear()
+        assert (load_run_data(config(name, "few")).train.labels == -1).all()
+        train(config(name, "few", **{"trainer.epochs": 1, "data.validation_fraction": 0}))
+        assert FewLabels.seen and all(labelled is None and (y == -1).all() for (_, y), labelled in FewLabels.seen)
+
+
+def test_missing_and_unknown_labels_are_refused(toy, data):
+    for system, labels, message in (("toy", 3, "a toy GAN takes all labels"), ("gan", 0, "takes no labels")):
+        with pytest.raises(ConfigError, match=f"data.labels_per_class={labels}: .*{message}"):
+            config(data, system, **{"data.labels_per_class": labels})
+    splits = load_run_data(config(data))
+    trainer = GANTrainer(labelled_gan((1, 4, 4)), device="cpu", progress="none", batch_size=16)
+    for labels, message in ((splits.train.labels - 1, "32 of 64 examples are unlabelled"), (2, "labels from 0 to 1")):
+        with pytest.raises(DataError, match=message):
+            trainer.fit(splits.train.images, labels=torch.as_tensor(labels).expand(64))
 
 
 @pytest.mark.parametrize("kind", [InMemoryBatches, LoaderBatches])
