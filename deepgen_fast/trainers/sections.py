@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pydantic import Field, create_model
@@ -23,7 +23,8 @@ def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence
     """The section whose fields are the parameters of ``build``.
 
     Args:
-        build: a function, or a class, which is then described by its own docstring.
+        build: a function, or a class, which is then described by its own docstring. A class that takes ``**options``
+            hands them on to its base: their parameters are fields too, as the base describes them.
         name: of the section's class.
         title: its docstring.
         given: parameters that do not come from the config.
@@ -31,13 +32,12 @@ def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence
     Raises:
         TypeError: a parameter without an annotation, a default or a text under ``Args``: a defect of ``build``.
     """
-    function = build.__init__ if inspect.isclass(build) else build
-    hints = typing.get_type_hints(function)
-    texts = argument_texts(build)
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(build).parameters.values():
-        if parameter.name in given:
+    for owner, parameter in _parameters(build):
+        if parameter.name in given or parameter.name in fields:
             continue
+        hints = typing.get_type_hints(owner.__init__ if inspect.isclass(owner) else owner)
+        texts = argument_texts(owner)
         missing = [
             what
             for what, lacks in (
@@ -48,10 +48,22 @@ def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence
             if lacks
         ]
         if missing:
-            raise TypeError(f"{build.__name__}: parameter {parameter.name} has no {', '.join(missing)}")
+            raise TypeError(f"{owner.__name__}: parameter {parameter.name} has no {', '.join(missing)}")
         annotation = _as_field(hints[parameter.name])
         fields[parameter.name] = (annotation, Field(default=parameter.default, description=texts[parameter.name]))
     return create_model(name, __base__=Section, __doc__=title, **fields)
+
+
+def _parameters(build: Callable[..., Any]) -> Iterator[tuple[Any, inspect.Parameter]]:
+    """(who describes it, parameter) of ``build``, then of the base that its ``**options`` go to."""
+    handed_on = False
+    for parameter in inspect.signature(build).parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and inspect.isclass(build):
+            handed_on = True
+        else:
+            yield build, parameter
+    if handed_on:
+        yield from _parameters(build.__mro__[1])  # type: ignore[attr-defined]
 
 
 def model_section(build: Callable[..., Any], name: str, title: str) -> type[Section]:

@@ -106,3 +106,24 @@ def test_an_unknown_system_is_named():
         RunConfig.from_mapping({"system": "cave"}, source="mine")
     assert RunConfig.for_system("vae") is RunConfig
     assert RunConfig.from_mapping({"system": "vae"}) == RunConfig()
+
+
+class Further(Described):
+    """Something more.
+
+    Args:
+        colour: which.
+        options: of ``Described``.
+    """
+
+    def __init__(self, colour: str = "red", **options) -> None:
+        super().__init__(**options)
+        self.colour = colour
+
+
+def test_options_that_are_handed_on_are_fields_too():
+    section = section_of(Further, "Section", "Title")
+    assert section().model_dump() == {"colour": "red", "size": 3}
+    assert section.model_fields["size"].description == "how large"
+    made = Further(**section(size=5).model_dump())
+    assert (made.colour, made.size) == ("red", 5)
