@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,7 +35,8 @@ def interpolate(
     """Picture what lies between two examples: a row for each path through the latent space.
 
     Paths follow great circles where the prior is normal, straight lines where it is uniform: so they stay where the
-    prior has its mass. A model that has learned the data by heart jumps from one example to another.
+    prior has its mass. A model that has learned the data by heart jumps from one example to another. Where a latent has
+    a class or a categorical code, each row keeps one.
 
     Examples:
 
@@ -76,9 +77,15 @@ def draw_paths(run: Run, rows: int, steps: int, seed: int, path: Path, between: 
         else:
             ends = torch.randn(2 * rows, model.latent_dim, generator=generator)
     normal = getattr(model, "prior", "normal") == "normal"
+
+    def half(part: slice) -> Any:
+        return ends[part] if isinstance(ends, torch.Tensor) else tuple(tensor[part] for tensor in ends)
+
     # Far apart in the split, so of different classes where the data are sorted.
-    latents = latent_path(ends[:rows], ends[rows:], steps, spherical=normal)
-    images = figures.as_images(decoded(run, latents.flatten(0, 1)), model.event_shape)
+    course = latent_path(half(slice(rows)), half(slice(rows, None)), steps, spherical=normal)
+    single = isinstance(course, torch.Tensor)
+    latents = course.flatten(0, 1) if single else tuple(tensor.flatten(0, 1) for tensor in course)
+    images = figures.as_images(decoded(run, latents), model.event_shape)
     ends_are = prior_of(run) if between == "samples" else "E[z|x] of test examples"
-    course = "great circles" if normal else "straight lines"
-    return figures.image_grid(images, path, title=f"Between two latents, {ends_are}, along {course}", columns=steps)
+    lines = "great circles" if normal else "straight lines"
+    return figures.image_grid(images, path, title=f"Between two latents, {ends_are}, along {lines}", columns=steps)

@@ -43,3 +43,13 @@ def test_bad_arguments_are_named():
         latent_path(torch.zeros(1, 2), torch.zeros(1, 2), 1, spherical=True)
     with pytest.raises(ValueError, match=r"last: expected \[n, latent_dim\] as first, \[1, 2\], got \[1, 3\]"):
         latent_path(torch.zeros(1, 2), torch.zeros(1, 3), 2, spherical=True)
+
+
+def test_of_a_tuple_what_is_continuous_moves_and_codes_stay():
+    labels = torch.tensor([3, 1]), torch.tensor([0, 2])
+    first, last = torch.zeros(2, 4), torch.ones(2, 4)
+    images = torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3)
+    z, held, moved = latent_path((first, labels[0], images[0]), (last, labels[1], images[1]), 5, spherical=False)
+    assert torch.equal(z, latent_path(first, last, 5, spherical=False))
+    assert torch.equal(held, torch.tensor([[3] * 5, [1] * 5]))
+    assert moved.shape == (2, 5, 1, 3, 3) and torch.equal(moved[0, :, 0, 1, 2], torch.linspace(0, 1, 5))
