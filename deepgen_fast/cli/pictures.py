@@ -27,11 +27,18 @@ Pixels = Annotated[
 ]
 
 
+Label = Annotated[
+    int | None,
+    typer.Option(min=0, help="Of a system with classes (or a categorical code): draw this one, not each in turn."),
+]
+
+
 def sample(
     run: RunDirectory,
     count: Count = 100,
     out: Output = None,
     pixels: Pixels = "mean",
+    label: Label = None,
     checkpoint: Checkpoint = "best",
     seed: Seed = 0,
 ) -> None:
@@ -47,6 +54,8 @@ def sample(
         deepgen-fast sample runs/digits -n 25 --seed 1 -o digits.png
 
         deepgen-fast sample runs/digits -n 10000 -o digits.npy
+
+        deepgen-fast sample runs/cgan --label 7
     """
     if pixels not in ("mean", "draw"):
         raise UsageError(f"--pixels: expected mean or draw, got {pixels!r}")
@@ -55,26 +64,32 @@ def sample(
     opened = open_run(run, checkpoint)
     if opened.kind != "vae" and pixels != "mean":
         raise UsageError(f"--pixels: a {opened.config.system} has no p(x|z) to draw from")
+    if label is not None:
+        if not hasattr(opened.model, "condition"):
+            raise UsageError(f"--label: a {opened.config.system} has no classes to choose from")
+        if label >= opened.model.num_classes:
+            raise UsageError(f"--label: expected 0 to {opened.model.num_classes - 1}, got {label}")
     path = out or opened.figures / "samples.png"
     if path.suffix == ".npy":
         import numpy as np
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, draw_values(opened, count, seed, pixels).numpy())
+        np.save(path, draw_values(opened, count, seed, pixels, label).numpy())
         print(path)
     else:
-        print(draw_samples(opened, count, seed, path, pixels))
+        print(draw_samples(opened, count, seed, path, pixels, label))
 
 
-def draw_values(run: Run, count: int, seed: int, pixels: str = "mean") -> Tensor:
-    """New examples `[count, *event]`: means or draws of x ~ p(x|z), or what a generator makes."""
+def draw_values(run: Run, count: int, seed: int, pixels: str = "mean", label: int | None = None) -> Tensor:
+    """New examples `[count, *event]`, all of one class if given: means or draws of x ~ p(x|z), or G(z)."""
     import torch
 
     from deepgen_fast.random import BatchNoise
 
     generator = torch.Generator().manual_seed(seed)
     if run.kind == "gan":
-        return decoded(run, run.model.draw_latent(count, BatchNoise(generator)))
+        latent = run.model.draw_latent(count, BatchNoise(generator))
+        return decoded(run, latent if label is None else run.model.condition(latent, label))
     likelihood = run.model.likelihood
     z = torch.randn(count, run.model.latent_dim, generator=generator)
     if pixels == "mean":
@@ -102,13 +117,14 @@ def prior_of(run: Run) -> str:
     return "z ~ U(-1, 1)" if getattr(run.model, "prior", "normal") == "uniform" else "z ~ N(0, I)"
 
 
-def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mean") -> Path:
-    """Write a grid of new examples."""
+def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mean", label: int | None = None) -> Path:
+    """Write a grid of new examples, with a column for each class where there are several."""
     from deepgen_fast.cli import figures
 
-    images = figures.as_images(draw_values(run, count, seed, pixels), run.model.event_shape)
+    images = figures.as_images(draw_values(run, count, seed, pixels, label), run.model.event_shape)
     what = "x = G(z)" if run.kind == "gan" else "E[x|z]" if pixels == "mean" else "x ~ p(x|z)"
-    columns = min(20, max(1, round(count**0.5)))
+    cycle = getattr(run.model, "cycle", None) if label is None else None
+    columns = cycle or min(20, max(1, round(count**0.5)))
     return figures.image_grid(images, path, title=f"Samples: {prior_of(run)}, {what}", columns=columns)
 
 

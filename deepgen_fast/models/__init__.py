@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deepgen_fast.models.conditional_gan import ConditionalGAN, conditional_gan
 from deepgen_fast.models.convolutional_vae import convolutional_vae
 from deepgen_fast.models.dcgan import dcgan
 from deepgen_fast.models.event_shape import agreed_event_shape
@@ -19,6 +20,7 @@ __all__ = [
     "GAN",
     "VAE",
     "BernoulliLikelihood",
+    "ConditionalGAN",
     "GaussianLikelihood",
     "Likelihood",
     "Posterior",
@@ -26,6 +28,7 @@ __all__ = [
     "agreed_event_shape",
     "build_likelihood",
     "build_model",
+    "conditional_gan",
     "convolutional_vae",
     "dcgan",
     "fully_connected_gan",

@@ -28,11 +28,12 @@ class DCGANGenerator(nn.Sequential):
 
 
 class DCGANDiscriminator(nn.Sequential):
-    """Blocks that halve the image, then a product to one logit."""
+    """Blocks that halve the image, then a product to one logit, or several."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B]`` for ``x [B, C, H, W]`` in [-1, 1]."""
-        return super().forward(in_format(x, True)).flatten()
+        """``[B]`` for ``x [B, C, H, W]`` in [-1, 1]; ``[B, outputs]`` of several."""
+        outputs = super().forward(in_format(x, True)).flatten(1)
+        return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs
 
 
 def levels_of(size: int) -> tuple[int, int]:
@@ -81,28 +82,61 @@ def dcgan(
     Source: Radford, Metz, Chintala, "Unsupervised representation learning with deep convolutional generative
     adversarial networks", 2016. Its code has 5x5 kernels; 4x4 ones, as here, are what has become usual.
     """
+    shape = check_sizes(event_shape, width=width, latent_dim=latent_dim)
+    if discriminator_norm not in ("batch", "none"):
+        raise ValueError(f"discriminator_norm: expected 'batch' or 'none', got {discriminator_norm!r}")
+    model = GAN(
+        DCGANGenerator(*doubling_blocks(latent_dim, shape, width)),
+        DCGANDiscriminator(*halving_blocks(shape, width, norm=discriminator_norm == "batch")),
+        event_shape=shape,
+        latent_dim=latent_dim,
+        prior=prior,
+    )
+    initialise(model)
+    return model
+
+
+def check_sizes(event_shape: Sequence[int], **sizes: int) -> tuple[int, int, int]:
+    """The shape of a square image, checked as are the other sizes.
+
+    Raises:
+        ValueError: naming what is not ``(channels, side, side)`` or below 1.
+    """
     shape = check_event_shape(event_shape)
     if len(shape) != 3 or shape[1] != shape[2]:
         raise ValueError(f"event_shape: expected (channels, side, side), got {shape}")
-    for name, value in (("width", width), ("latent_dim", latent_dim)):
+    for name, value in sizes.items():
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
-    if discriminator_norm not in ("batch", "none"):
-        raise ValueError(f"discriminator_norm: expected 'batch' or 'none', got {discriminator_norm!r}")
+    return shape[0], shape[1], shape[2]
+
+
+def doubling_blocks(inputs: int, shape: tuple[int, int, int], width: int) -> list[nn.Module]:
+    """A DCGAN's generator from ``inputs`` numbers to images of ``shape``, block by block."""
     base, levels = levels_of(shape[1])
-    widths = [width * 2**level for level in range(levels)]  # from the image inwards
+    widths = [width * 2**level for level in reversed(range(levels))]
+    first = GeneratorBlock(inputs, widths[0], base, 1, 0)
+    last = GeneratorBlock(widths[-1], shape[0], norm=False, bias=False, activation="tanh")
+    return [first, *(GeneratorBlock(*pair) for pair in pairwise(widths)), last]
 
-    up: list[nn.Module] = [GeneratorBlock(latent_dim, widths[-1], base, 1, 0)]
-    up += [GeneratorBlock(inputs, outputs) for inputs, outputs in pairwise(reversed(widths))]
-    up.append(GeneratorBlock(widths[0], shape[0], norm=False, bias=False, activation="tanh"))
 
-    norm = discriminator_norm == "batch"
-    down: list[nn.Module] = [DiscriminatorBlock(shape[0], widths[0], norm=False, bias=False)]
-    down += [DiscriminatorBlock(inputs, outputs, norm=norm) for inputs, outputs in pairwise(widths)]
-    down.append(DiscriminatorBlock(widths[-1], 1, base, 1, 0, norm=False, bias=False, activation=None))
-    model = GAN(DCGANGenerator(*up), DCGANDiscriminator(*down), event_shape=shape, latent_dim=latent_dim, prior=prior)
-    initialise(model)
-    return model
+def halving_blocks(
+    shape: tuple[int, int, int], width: int, *, norm: bool = True, outputs: int | None = 1
+) -> list[nn.Module]:
+    """A DCGAN's discriminator from images of ``shape`` to ``outputs`` numbers, block by block.
+
+    Args:
+        shape, width: as of the generator.
+        norm: whether the inner blocks have a batch norm.
+        outputs: numbers an image; None leaves the last block out: images of ``width * 2^(n-1)`` channels remain.
+    """
+    base, levels = levels_of(shape[1])
+    widths = [width * 2**level for level in range(levels)]
+    blocks: list[nn.Module] = [DiscriminatorBlock(shape[0], widths[0], norm=False, bias=False)]
+    blocks += [DiscriminatorBlock(*pair, norm=norm) for pair in pairwise(widths)]
+    if outputs is not None:
+        blocks.append(DiscriminatorBlock(widths[-1], outputs, base, 1, 0, norm=False, bias=False, activation=None))
+    return blocks
 
 
 @torch.no_grad()

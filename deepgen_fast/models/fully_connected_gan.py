@@ -13,7 +13,7 @@ from deepgen_fast.models.gan import GAN, Output, Prior
 from deepgen_fast.models.likelihoods import check_event_shape
 
 # The paper's code draws weights from U(-r, r).
-_GENERATOR_RANGE, _DISCRIMINATOR_RANGE = 0.05, 0.005
+GENERATOR_RANGE, DISCRIMINATOR_RANGE = 0.05, 0.005
 _INPUT_DROPOUT_SHARE = 0.4  # of the hidden layers' dropout: 0.2 beside 0.5
 
 
@@ -102,13 +102,14 @@ def fully_connected_gan(
         nn.Linear(units, 1),
     )
     if discriminator == "maxout":
-        _initialise(generating, _GENERATOR_RANGE)
-        _initialise(judging, _DISCRIMINATOR_RANGE)
+        initialise_uniformly(generating, GENERATOR_RANGE)
+        initialise_uniformly(judging, DISCRIMINATOR_RANGE)
     return GAN(generating, judging, event_shape=shape, latent_dim=latent_dim, prior=prior, output=output)
 
 
 @torch.no_grad()
-def _initialise(network: nn.Module, limit: float) -> None:
+def initialise_uniformly(network: nn.Module, limit: float) -> None:
+    """Weights of linear maps from U(-limit, limit), no shifts."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear):
             layer.weight.uniform_(-limit, limit)

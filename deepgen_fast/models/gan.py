@@ -64,6 +64,9 @@ class GAN(nn.Module):
         self.output = output
         self.generator = generator
         self.discriminator = discriminator
+        #: Length of the cycle in which ``draw_latent`` goes through classes or codes where there are no real examples
+        #: beside: a grid of samples of as many columns has one for each. None where all is drawn at random.
+        self.cycle: int | None = None
 
     def extra_repr(self) -> str:
         return (
@@ -107,7 +110,12 @@ class GAN(nn.Module):
             count: examples.
             noise: decides the numbers.
             real: the real examples beside which the generated ones will stand, for models with conditions.
+
+        Raises:
+            ValueError: when ``count`` is negative.
         """
+        if count < 0:
+            raise ValueError(f"n: expected 0 or more, got {count}")
         like = next(self.generator.parameters()).new_empty(0, dtype=torch.float32)
         noise = BatchNoise() if noise is None else noise
         size = (count, self.latent_dim)
@@ -115,14 +123,13 @@ class GAN(nn.Module):
 
     def generate(self, latent: Any) -> Any:
         """``[B, *event_shape]``, as the networks see it, for ``latent [B, latent_dim]``."""
-        return self.generator(latent.to(_dtype(self.generator)))
+        return self.generator(latent.to(dtype_of(self.generator)))
 
     def discriminate(self, example: Any) -> Tensor:
         """One logit an example, ``[B]`` in float32 (float64 of float64 networks); of a pair with labels, they are not
         looked at."""
         x = example if isinstance(example, Tensor) else example[0]
-        logits = self.discriminator(x.to(_dtype(self.discriminator))).flatten()
-        return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+        return in_full(self.discriminator(x.to(dtype_of(self.discriminator))).flatten())
 
     # For use.
 
@@ -137,8 +144,6 @@ class GAN(nn.Module):
         Raises:
             ValueError: when ``n`` is negative.
         """
-        if n < 0:
-            raise ValueError(f"n: expected 0 or more, got {n}")
         return self.decode(self.draw_latent(n, BatchNoise(generator)))
 
     def forward(self, latent: Any) -> Any:
@@ -146,6 +151,11 @@ class GAN(nn.Module):
         return self.generate(latent)
 
 
-def _dtype(network: nn.Module) -> torch.dtype:
+def in_full(outputs: Tensor) -> Tensor:
+    """Outputs of a narrow copy in float32, as losses want them; others as they are."""
+    return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+
+
+def dtype_of(network: nn.Module) -> torch.dtype:
     """That of the first layer, which is no norm: a copy in bfloat16 keeps these in float32."""
     return next(network.parameters()).dtype

@@ -32,7 +32,7 @@ from deepgen_fast.trainers.seeds import reseed
 from deepgen_fast.trainers.tensorboard_log import TensorBoardLog
 from deepgen_fast.trainers.trainer import Trainer
 
-_GRID_SAMPLES = 64
+_GRID_ROWS = 8  # of a grid of samples; and columns, where samples come in no cycle
 _COMPARED = 128  # examples among which distances are taken
 
 Metrics = Callable[[Any], dict[str, float]]
@@ -242,11 +242,12 @@ class GANTrainer(Trainer):
         if len(shape) != 3 or shape[0] not in (1, 3):
             return
         directory.mkdir(exist_ok=True)
+        columns = self.model.cycle or _GRID_ROWS
         with self.evaluated_model() as model:
-            images = self._samples(model, _GRID_SAMPLES)
-        save_image_grid(images, directory / f"samples-{epoch:05d}.png", 8)
+            images = self._samples(model, _GRID_ROWS * columns)
+        save_image_grid(images, directory / f"samples-{epoch:05d}.png", columns)
         if tensorboard is not None:
-            tensorboard.image("samples", image_grid(images, 8), self.position.step)
+            tensorboard.image("samples", image_grid(images, columns), self.position.step)
 
     def finish(self, directory: RunDirectory) -> None:
         """Curves of the whole run, in ``figures/training.png``."""

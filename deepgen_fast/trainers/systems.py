@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, create_model
 from torch import nn
 
-from deepgen_fast.models import agreed_event_shape, build_model, dcgan, fully_connected_gan
+from deepgen_fast.models import agreed_event_shape, build_model, conditional_gan, dcgan, fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective, build_objective
 from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
@@ -107,6 +107,7 @@ SYSTEMS = {
         ),
         adversarial("gan", "fully connected GAN", fully_connected_gan),
         adversarial("dcgan", "deep convolutional GAN", dcgan),
+        adversarial("cgan", "conditional GAN", conditional_gan, labelled=True),
     )
 }  # fmt: skip
 
