@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
-from deepgen_fast.trainers import ConfigError, RunConfig, system_named
+from deepgen_fast.trainers import ConfigError, GANTrainerConfig, RunConfig, system_named
 from deepgen_fast.trainers.config import describe
-from deepgen_fast.trainers.sections import argument_texts, model_section, section_of
+from deepgen_fast.trainers.sections import argument_texts, model_section, section_of, with_defaults
 
 
 def build(
@@ -127,3 +127,12 @@ def test_options_that_are_handed_on_are_fields_too():
     assert section.model_fields["size"].description == "how large"
     made = Further(**section(size=5).model_dump())
     assert (made.colour, made.size) == ("red", 5)
+
+
+def test_defaults_of_a_systems_own():
+    made = with_defaults(GANTrainerConfig, learning_rate=1e-3, epochs=40)
+    assert (made().learning_rate, made().epochs, made().batch_size) == (1e-3, 40, GANTrainerConfig().batch_size)
+    assert GANTrainerConfig().learning_rate == 2e-4
+    assert made.model_fields["epochs"].description == GANTrainerConfig.model_fields["epochs"].description
+    with pytest.raises(ValidationError, match="greater than 0"):
+        made(learning_rate=-1.0)
