@@ -65,7 +65,7 @@ def sample(
     if opened.kind != "vae" and pixels != "mean":
         raise UsageError(f"--pixels: a {opened.config.system} has no p(x|z) to draw from")
     if label is not None:
-        if not hasattr(opened.model, "condition"):
+        if getattr(opened.model, "cycle", None) is None:
             raise UsageError(f"--label: a {opened.config.system} has no classes to choose from")
         if label >= opened.model.num_classes:
             raise UsageError(f"--label: expected 0 to {opened.model.num_classes - 1}, got {label}")

@@ -11,6 +11,7 @@ from deepgen_fast.models.dcgan import dcgan
 from deepgen_fast.models.event_shape import agreed_event_shape
 from deepgen_fast.models.fully_connected_gan import fully_connected_gan
 from deepgen_fast.models.gan import GAN
+from deepgen_fast.models.infogan import CodePosterior, InfoGAN, infogan
 from deepgen_fast.models.interpolation import latent_path
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.two_layer_vae import two_layer_vae
@@ -20,8 +21,10 @@ __all__ = [
     "GAN",
     "VAE",
     "BernoulliLikelihood",
+    "CodePosterior",
     "ConditionalGAN",
     "GaussianLikelihood",
+    "InfoGAN",
     "Likelihood",
     "Posterior",
     "VAEOutput",
@@ -32,6 +35,7 @@ __all__ = [
     "convolutional_vae",
     "dcgan",
     "fully_connected_gan",
+    "infogan",
     "latent_path",
     "two_layer_vae",
 ]

@@ -72,23 +72,9 @@ class ConditionalGAN(GAN):
         return in_full(self.discriminator(x.to(dtype_of(self.discriminator)), labels).flatten())
 
     def condition(self, latent: Any, labels: Labels) -> Any:
-        """The latent with other labels, ``[B]`` or one for all.
-
-        Raises:
-            ValueError: another number of labels, or one out of range.
-        """
+        """As ``GAN.condition``."""
         z, _ = latent
         return z, as_labels(labels, len(z), self.num_classes).to(z.device)
-
-    def sample(self, n: int, generator: torch.Generator | None = None, labels: Labels | None = None) -> Tensor:
-        """``[n, *event_shape]`` as data, of ``labels [n]`` or one label for all; 0, 1, ..., K - 1, 0, 1, ... when None.
-
-        Raises:
-            ValueError: ``n`` is negative, or as ``condition``.
-        """
-        if labels is None:
-            return super().sample(n, generator)
-        return self.decode(self.condition(self.draw_latent(n, BatchNoise(generator)), labels))
 
 
 class LabelBesideNoise(nn.Module):

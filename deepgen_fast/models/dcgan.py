@@ -36,6 +36,14 @@ class DCGANDiscriminator(nn.Sequential):
         return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs
 
 
+class DCGANFeatures(nn.Sequential):
+    """The blocks of a discriminator that halve the image, without the last: what several heads may share."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels, base, base]`` for ``x [B, C, H, W]`` in [-1, 1]."""
+        return super().forward(in_format(x, True))
+
+
 def levels_of(size: int) -> tuple[int, int]:
     """(pixels of the first images, doublings) of images of ``size`` pixels along a side: 64 is 4 doubled 4 times.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from deepgen_fast.models.labels import Labels
 from deepgen_fast.models.likelihoods import check_event_shape
 from deepgen_fast.random import BatchNoise
 
@@ -138,13 +139,28 @@ class GAN(nn.Module):
         """Examples as data, ``[B, *event_shape]``, for ``latent [B, latent_dim]``."""
         return self.to_data(self.generate(latent))
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """``[n, *event_shape]`` as data; the generator must live on the device of the model's parameters.
+    def condition(self, latent: Any, labels: Labels) -> Any:
+        """The latent with other classes or categorical codes, ``[B]`` or one for all, of models that have some.
 
         Raises:
-            ValueError: when ``n`` is negative.
+            ValueError: the model has none, there are more or fewer than latents, or one is out of range.
         """
-        return self.decode(self.draw_latent(n, BatchNoise(generator)))
+        raise ValueError(f"labels: a {type(self).__name__} has no classes to choose from")
+
+    def sample(self, n: int, generator: torch.Generator | None = None, labels: Labels | None = None) -> Tensor:
+        """``[n, *event_shape]`` as data.
+
+        Args:
+            n: how many.
+            generator: on the device of the model's parameters; torch's own when None.
+            labels: classes or categorical codes, of models that have some: ``[n]``, or one for all. When None, they
+                come in turn: 0, 1, ..., K - 1, 0, 1, ...
+
+        Raises:
+            ValueError: when ``n`` is negative, or as ``condition``.
+        """
+        latent = self.draw_latent(n, BatchNoise(generator))
+        return self.decode(latent if labels is None else self.condition(latent, labels))
 
     def forward(self, latent: Any) -> Any:
         """``generate``."""

@@ -8,15 +8,23 @@ from deepgen_fast.objectives.adversarial import discriminator_loss, generator_lo
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
 from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, event_of, with_event
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
+from deepgen_fast.objectives.mutual_information import (
+    InformationObjective,
+    categorical_information,
+    continuous_information,
+)
 
 __all__ = [
     "ELBO",
     "AdversarialLoss",
     "AdversarialObjective",
     "ImportanceWeightedBound",
+    "InformationObjective",
     "Loss",
     "Objective",
     "build_objective",
+    "categorical_information",
+    "continuous_information",
     "discriminator_loss",
     "event_of",
     "generator_loss",

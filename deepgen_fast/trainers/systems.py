@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import Field, create_model
 from torch import nn
 
-from deepgen_fast.models import agreed_event_shape, build_model, conditional_gan, dcgan, fully_connected_gan
-from deepgen_fast.objectives import AdversarialObjective, build_objective
+from deepgen_fast.models import agreed_event_shape, build_model, conditional_gan, dcgan, fully_connected_gan, infogan
+from deepgen_fast.objectives import AdversarialObjective, InformationObjective, build_objective
 from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
@@ -64,6 +64,7 @@ def adversarial(
     objective: Any = AdversarialObjective,
     *,
     labelled: bool = False,
+    settings: type[TrainerConfig] = GANTrainerConfig,
 ) -> System:
     """A system that ``GANTrainer`` trains.
 
@@ -71,7 +72,7 @@ def adversarial(
         name, title: as in ``System``.
         build: makes the model of the shape of an example and of its other parameters, which are the config's.
         objective: a class whose parameters are the config's; whether it is ``semi_supervised``, the system is.
-        labelled: as in ``System``.
+        labelled, settings: as in ``System``; ``settings`` for defaults of its own.
     """
 
     def build_model(section: Any, event_shape: tuple[int, ...] | None) -> nn.Module:
@@ -88,7 +89,7 @@ def adversarial(
         title,
         model_section(build, f"{name}_model", f"Which {title}; see ``deepgen_fast.models.{build.__name__}``."),
         section_of(objective, f"{name}_objective", "What the players minimise."),
-        GANTrainerConfig,
+        settings,
         build_model,
         lambda section: objective(**section.model_dump()),
         GANTrainer,
@@ -108,6 +109,7 @@ SYSTEMS = {
         adversarial("gan", "fully connected GAN", fully_connected_gan),
         adversarial("dcgan", "deep convolutional GAN", dcgan),
         adversarial("cgan", "conditional GAN", conditional_gan, labelled=True),
+        adversarial("infogan", "information-maximizing GAN", infogan, InformationObjective),
     )
 }  # fmt: skip
 
