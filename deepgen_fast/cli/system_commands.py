@@ -27,6 +27,12 @@ _SETTINGS = (
     "epochs", "batch_size", "learning_rate", "schedule", "gradient_clip", "precision", "ema_decay", "sample_every",
     "device", "threads", "progress", "seed",
 )  # fmt: skip
+#: By kind of trainer: further ones, and what its help says of a run.
+_SETTINGS_OF = {"vae": ("early_stopping",)}
+_REMARKS = {
+    "gan": "What goes wrong between the players (mode collapse, a discriminator that wins) is said while it happens.",
+    "vae": "The loss is in nats an example, and so are its two parts.",
+}
 _PANELS = {"model": flags.MODEL, "objective": flags.OBJECTIVE, "trainer": flags.TRAINING}
 _ALIASES = {"learning_rate": ("--learning-rate", "--lr")}
 _HAND_WRITTEN = "vae"  # whose flags say more than the fields' descriptions
@@ -34,20 +40,19 @@ _HAND_WRITTEN = "vae"  # whose flags say more than the fields' descriptions
 _HELP = """Train a {title}.
 
     Data are checked before training starts. Ctrl-C finishes the step, writes a checkpoint and stops;
-    --resume goes on from there. What goes wrong between the players (mode collapse, a discriminator that wins) is
-    said while it happens. Under `torchrun -m deepgen_fast.cli` processes share the batches.
+    --resume goes on from there. {remark} Under `torchrun -m deepgen_fast.cli` processes share the batches.
 
     Examples:
 
         deepgen-fast train {name}
 
-        deepgen-fast train {name} --data photos/ --image-size 64 --ema-decay 0.999 -o runs/photos
+        deepgen-fast train {name}{example_data} --ema-decay 0.999 -o runs/mine
 
         deepgen-fast train {name} --show-config > my.toml
 
         deepgen-fast train {name} --config my.toml --epochs 100
 
-        deepgen-fast train {name} --resume runs/photos --epochs 200
+        deepgen-fast train {name} --resume runs/mine --epochs 200
     """
 
 
@@ -77,10 +82,11 @@ def fields_of(system: System) -> Iterator[tuple[str, str, FieldInfo]]:
     from deepgen_fast.trainers import TrainerConfig
 
     sections = {"model": system.model, "objective": system.objective, "trainer": system.settings}
+    settings = _SETTINGS + _SETTINGS_OF.get(system.trainer.kind, ())
     for section, config in sections.items():
         for name, field in config.model_fields.items():
             shared = section == "trainer" and name in TrainerConfig.model_fields
-            if name != "event_shape" and (not shared or name in _SETTINGS):
+            if name != "event_shape" and (not shared or name in settings):
                 yield section, name, field
 
 
@@ -88,7 +94,9 @@ def system_command(system: System) -> Callable[..., None]:
     """The function that Typer makes a command of: flags of the run, of the data, and of the config's fields."""
     annotations: dict[str, Any] = dict(RUN_FLAGS)
     annotations |= {"data": flags.DataName, "image_size": flags.ImageSize}
-    targets = {name: flags.FIELDS[name] for name in ("data", "image_size")}
+    targets = {name: flags.FIELDS[name] for name in ("data", "image_size", "binarize")}
+    if system.binarizes:
+        annotations["binarize"] = flags.Binarize
     if system.semi_supervised:
         annotations["labels_per_class"] = flags.LabelsPerClass
         targets["labels_per_class"] = "data.labels_per_class"
@@ -115,7 +123,12 @@ def system_command(system: System) -> Callable[..., None]:
     made: Any = command
     made.__signature__ = inspect.Signature(parameters)
     made.__annotations__ = annotations
-    made.__doc__ = _HELP.format(title=system.title, name=system.name)
+    made.__doc__ = _HELP.format(
+        title=system.title,
+        name=system.name,
+        remark=_REMARKS[system.trainer.kind],
+        example_data=f" {system.example_data}" if system.example_data else "",
+    )
     return made
 
 

@@ -79,6 +79,19 @@ def check_range(array: Tensor, *, name: str, values: str) -> None:
         )
 
 
+def check_pixels(images: Tensor, *, name: str) -> None:
+    """Check that these are pixels to compute with: uint8, or finite floating point numbers.
+
+    Raises:
+        DataError: naming the dtype, or the first example that is not finite.
+    """
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise DataError(f"{name}: expected floating point or uint8 pixels, got {images.dtype}")
+    check_range(images, name=name, values="any")
+
+
 def check_unit_range(images: Tensor, *, name: str, who: str, otherwise: str) -> None:
     """Check that every value lies in [0, 1].
 

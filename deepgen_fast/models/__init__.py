@@ -8,14 +8,15 @@ from typing import Any
 from deepgen_fast.models.conditional_gan import ConditionalGAN, conditional_gan
 from deepgen_fast.models.convolutional_vae import convolutional_vae
 from deepgen_fast.models.dcgan import dcgan
-from deepgen_fast.models.event_shape import agreed_event_shape
+from deepgen_fast.models.event_shape import agreed_event_shape, is_image
 from deepgen_fast.models.fully_connected_gan import fully_connected_gan
 from deepgen_fast.models.gan import GAN
 from deepgen_fast.models.infogan import CodePosterior, InfoGAN, infogan
 from deepgen_fast.models.interpolation import latent_path
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
+from deepgen_fast.models.posterior import Posterior
 from deepgen_fast.models.two_layer_vae import two_layer_vae
-from deepgen_fast.models.vae import VAE, Posterior, VAEOutput
+from deepgen_fast.models.vae import VAE, VAEOutput
 
 __all__ = [
     "GAN",
@@ -36,6 +37,7 @@ __all__ = [
     "dcgan",
     "fully_connected_gan",
     "infogan",
+    "is_image",
     "latent_path",
     "two_layer_vae",
 ]

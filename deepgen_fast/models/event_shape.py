@@ -1,8 +1,13 @@
-"""The shape of one example, which the data or a config says."""
+"""The shape of one example: who says it, and what it says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def is_image(event_shape: Sequence[int]) -> bool:
+    """Whether examples of this shape are pictures: ``(channels, height, width)``, grey or in colour."""
+    return len(event_shape) == 3 and event_shape[0] in (1, 3)
 
 
 def agreed_event_shape(known: Sequence[int] | None, given: Sequence[int] | None) -> tuple[int, ...]:

@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import deepgen_fast as dgf
+from deepgen_fast.data.checks import check_binary_range, check_pixels
+from deepgen_fast.example import Example, event_of
+from deepgen_fast.models.event_shape import is_image
 from deepgen_fast.models.likelihoods import Likelihood, check_event_shape
+from deepgen_fast.models.posterior import Posterior
 from deepgen_fast.models.scale_forms import SCALE_FORMS
 
+#: What a run shows of its model, by name: images ``[n, C, H, W]`` and the columns of their grid, or a text.
+Exhibits: TypeAlias = dict[str, tuple[Tensor, int] | str]
 
-class Posterior(NamedTuple):
-    """q(z|x) = N(mean, diag(sigma^2)) (13.6), as the encoder states it.
-
-    ``mean`` and ``scale`` are ``[B, latent_dim]``; ``form`` says what the scale is: ``"logvar"``, ``"std"``
-    or ``"pre_softplus"`` (sigma = softplus(scale)).
-    """
-
-    mean: Tensor
-    scale: Tensor
-    form: str
-
-    def kwargs(self) -> dict[str, Any]:
-        """The scale as the keyword of ``reparameterize_kl`` and ``negative_elbo`` that names its form."""
-        return {self.form: self.scale}
-
-    def std(self) -> Tensor:
-        """sigma, ``[B, latent_dim]``."""
-        if self.form == "logvar":
-            return torch.exp(0.5 * self.scale)
-        return self.scale if self.form == "std" else F.softplus(self.scale)
-
-    def log_variance(self) -> Tensor:
-        """log sigma^2, ``[B, latent_dim]``."""
-        if self.form == "logvar":
-            return self.scale
-        if self.form == "std":
-            return 2.0 * torch.log(self.scale)
-        # softplus underflows below about -104 in float32, where log(softplus(p)) is p to the last digit.
-        low = self.scale < -20.0
-        return 2.0 * torch.where(low, self.scale, torch.log(F.softplus(torch.where(low, 0.0, self.scale))))
+_SAMPLES_SHOWN = 64
 
 
 class VAEOutput(NamedTuple):
@@ -173,3 +149,39 @@ class VAE(nn.Module):
     def reconstruct(self, x: Tensor) -> Tensor:
         """``[B, *event_shape]``: E[x|z] at z = E[z|x]."""
         return self.likelihood.mean(self.decode(self.encode(x).mean))
+
+    # What a trainer asks.
+
+    @property
+    def wide_modules(self) -> tuple[nn.Module, ...]:
+        """Submodules that stay in float32 where the networks run in less: the likelihood, with its learned variance."""
+        return (self.likelihood,)
+
+    def check_data(self, examples: Tensor, name: str) -> None:
+        """Check that ``examples [N, *event_shape]`` can be trained on: finite pixels, in [0, 1] for a Bernoulli.
+
+        Args:
+            examples: floating point, or uint8 pixels, which are divided by 255 as they are used.
+            name: of the data, for messages.
+
+        Raises:
+            DataError: when they cannot.
+        """
+        check_pixels(examples, name=name)
+        if self.likelihood.kind == "bernoulli" and examples.is_floating_point():
+            check_binary_range(examples, name=name)
+
+    def exhibits(self, generator: torch.Generator, examples: Example | None = None) -> Exhibits:
+        """What a run shows as the model trains: samples, and some held-out examples above their reconstructions.
+
+        Args:
+            generator: decides the samples, on the device of the model's parameters.
+            examples: a few held-out ones, as the model is called with them; None where there are none.
+        """
+        if not is_image(self.event_shape):
+            return {}
+        shown: Exhibits = {"samples": (self.sample(_SAMPLES_SHOWN, generator=generator), 8)}
+        if examples is not None:
+            x = event_of(examples)
+            shown["reconstructions"] = (torch.cat([x, self.reconstruct(examples)]), len(x))
+        return shown

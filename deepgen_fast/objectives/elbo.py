@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import deepgen_fast as dgf
+from deepgen_fast.example import Example, event_of
 
 
 class Loss(NamedTuple):
@@ -26,10 +27,13 @@ class Loss(NamedTuple):
 
 
 class Objective(Protocol):
-    """A loss of a model on a batch."""
+    """A loss of a model on a batch.
+
+    The batch is handed on to the model as it comes: a tensor, or a tuple with labels or whatever else the model takes.
+    """
 
     def __call__(
-        self, model: Any, x: Tensor, step: int | None = None, generator: torch.Generator | None = None
+        self, model: Any, x: Example, step: int | None = None, generator: torch.Generator | None = None
     ) -> Loss: ...
 
     def beta_at(self, step: int | None) -> float: ...
@@ -79,13 +83,13 @@ class ELBO:
         return ELBO(num_samples=self.num_samples)
 
     def __call__(
-        self, model: Any, x: Tensor, step: int | None = None, generator: torch.Generator | None = None
+        self, model: Any, x: Example, step: int | None = None, generator: torch.Generator | None = None
     ) -> Loss:
-        """Loss of ``model`` on ``x [B, *event]``.
+        """Loss of ``model`` on ``x``.
 
         Args:
             model: a ``VAE``, or anything called like one that has its ``likelihood``.
-            x: ``[B, *event]``.
+            x: what the model is called with: ``[B, *event]``, or a tuple that begins with it.
             step: optimiser step, for the warm-up; None for the full beta.
             generator: decides the noise; torch's default generator when None.
         """
@@ -93,7 +97,7 @@ class ELBO:
         output, likelihood_logvar = model.likelihood.split(decoder_output)
         value, log_likelihood, kl = dgf.negative_elbo(
             output,
-            x,
+            event_of(x),
             posterior.mean,
             **posterior.kwargs(),
             likelihood=model.likelihood.kind,
@@ -135,23 +139,24 @@ class ImportanceWeightedBound:
         return self
 
     def log_weights(
-        self, model: Any, x: Tensor, generator: torch.Generator | None = None
+        self, model: Any, x: Example, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """``(log w [M, B], log p(x|z) [M, B], kl [B])``, log w = log p(x|z) + log p(z) - log q(z|x)."""
-        zeros = x.new_zeros(x.shape[0], model.latent_dim)
+        target = event_of(x)
+        zeros = target.new_zeros(target.shape[0], model.latent_dim)
         noise, _ = dgf.reparameterize_kl(zeros, zeros, num_samples=self.num_samples, generator=generator)
         z, kl, decoder_output, posterior = model(x, num_samples=self.num_samples, noise=noise)
         # From here on eps is what made z, rounded to the posterior's dtype (bfloat16 under autocast).
         noise = noise.to(posterior.mean.dtype)
-        log_likelihood = model.likelihood.log_likelihood(decoder_output, x, reduction="sample")
+        log_likelihood = model.likelihood.log_likelihood(decoder_output, target, reduction="sample")
         wide = log_likelihood.dtype
         log_ratio = 0.5 * (noise.to(wide).square() - z.to(wide).square() + posterior.log_variance().to(wide)).sum(-1)
         return log_likelihood + log_ratio, log_likelihood, kl
 
     def __call__(
-        self, model: Any, x: Tensor, step: int | None = None, generator: torch.Generator | None = None
+        self, model: Any, x: Example, step: int | None = None, generator: torch.Generator | None = None
     ) -> Loss:
-        """Loss of ``model`` on ``x [B, *event]``; arguments as in ``ELBO``, ``step`` unused."""
+        """Loss of ``model`` on ``x``; arguments as in ``ELBO``, ``step`` unused."""
         log_weight, log_likelihood, kl = self.log_weights(model, x, generator)
         bound = torch.logsumexp(log_weight, dim=0) - math.log(self.num_samples)
         return Loss(-bound.mean(), log_likelihood.detach().mean(0), kl.detach())

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
+from deepgen_fast.example import Example, event_of, with_event
 from deepgen_fast.objectives.adversarial import check_loss, discriminator_loss, generator_loss
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
 from deepgen_fast.random import BatchNoise
-
-#: What a discriminator judges: ``[B, *event]``, or a tuple that begins with it (an image and its label).
-Example: TypeAlias = Any
 
 LossName = Literal[
     "non_saturating", "saturating", "label_swapped", "algorithm_13_1", "hinge", "least_squares", "wasserstein"
@@ -33,16 +31,6 @@ class AdversarialLoss(NamedTuple):
     real_logits: Tensor | None
     fake_logits: Tensor
     parts: dict[str, Tensor]
-
-
-def event_of(example: Example) -> Tensor:
-    """``[B, *event]`` of an example."""
-    return example if isinstance(example, Tensor) else example[0]
-
-
-def with_event(example: Example, event: Tensor) -> Example:
-    """The example with another ``[B, *event]``: an image in place of an image, under the same label."""
-    return event if isinstance(example, Tensor) else (event, *example[1:])
 
 
 class AdversarialObjective:

@@ -12,7 +12,7 @@ from torch import Tensor
 from deepgen_fast.data import Batches, LabelledExamples, LoaderBatches
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.metrics.diversity import comparable, diversity
-from deepgen_fast.models import GAN
+from deepgen_fast.models import GAN, is_image
 from deepgen_fast.nn import synchronized_batch_norm, unsynchronized
 from deepgen_fast.objectives import AdversarialObjective, event_of
 from deepgen_fast.random import BatchNoise
@@ -238,8 +238,7 @@ class GANTrainer(Trainer):
 
     def write_samples(self, directory: Path, epoch: int, tensorboard: TensorBoardLog | None) -> None:
         """A grid of samples at the same z every time."""
-        shape = self.model.event_shape
-        if len(shape) != 3 or shape[0] not in (1, 3):
+        if not is_image(self.model.event_shape):
             return
         directory.mkdir(exist_ok=True)
         columns = self.model.cycle or _GRID_ROWS

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from deepgen_fast.models import VAE
+from deepgen_fast.example import Example, cast_floats
 
 # Normalisation keeps float32 weights: it reads bfloat16 activations either way.
 _FLOAT32_MODULES = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
@@ -58,16 +58,17 @@ class Float32:
             parameter.requires_grad_(required)
 
 
-class NarrowVAE:
-    """Called like a VAE: casts the batch and runs the bfloat16 copy."""
+class NarrowCall:
+    """Called like the model: casts the batch and runs the bfloat16 copy, which it is otherwise."""
 
-    def __init__(self, narrow: Any, model: Any) -> None:
+    def __init__(self, narrow: nn.Module) -> None:
         self.narrow = narrow
-        self.likelihood = model.likelihood
-        self.latent_dim = model.latent_dim
 
-    def __call__(self, x: Tensor, **options: Any) -> Any:
-        return self.narrow(x.to(torch.bfloat16), **options)
+    def __call__(self, x: Example, **options: Any) -> Any:
+        return self.narrow(cast_floats(x, torch.bfloat16), **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.narrow, name)
 
 
 class Bfloat16:
@@ -80,11 +81,11 @@ class Bfloat16:
     Args:
         model: whose networks to copy.
         wide: submodules that stay in float32 (a VAE's likelihood, with its learned variance).
-        call: makes ``forward_model`` of the copy and the model, where batches have to be cast for the copy.
+        call: makes ``forward_model`` of the copy, where batches have to be cast for it.
     """
 
     def __init__(
-        self, model: nn.Module, wide: Sequence[nn.Module] = (), call: Callable[[Any, Any], Any] | None = None
+        self, model: nn.Module, wide: Sequence[nn.Module] = (), call: Callable[[nn.Module], Any] | None = None
     ) -> None:
         self._shared = [parameter for module in wide for parameter in module.parameters()]
         shared = {id(parameter): parameter for parameter in self._shared}
@@ -105,7 +106,7 @@ class Bfloat16:
             for parameter, thin in zip(model.parameters(), narrow.parameters(), strict=True)
             if parameter is not thin and parameter.requires_grad
         }
-        self.forward_model = narrow if call is None else call(narrow, model)
+        self.forward_model = narrow if call is None else call(narrow)
 
     def _of(self, parameters: Sequence[Tensor] | None) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(parameter, copy, gradient) of those that were copied."""
@@ -140,11 +141,17 @@ class Bfloat16:
 def build_precision(name: str, model: nn.Module) -> Precision:
     """``"float32"`` or ``"bf16"``.
 
+    Args:
+        name: one of the two.
+        model: one that is called with examples says as ``wide_modules`` what stays in float32, and gets them cast; any
+            other casts by itself what its methods are given.
+
     Raises:
         ValueError: for another name.
     """
     if name == "float32":
         return Float32(model)
     if name == "bf16":
-        return Bfloat16(model, (model.likelihood,), NarrowVAE) if isinstance(model, VAE) else Bfloat16(model)
+        wide = getattr(model, "wide_modules", None)
+        return Bfloat16(model) if wide is None else Bfloat16(model, wide, NarrowCall)
     raise ValueError(f"precision: expected 'float32' or 'bf16', got {name!r}")

@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from torch import nn
 
 from deepgen_fast.models import agreed_event_shape, build_model, conditional_gan, dcgan, fully_connected_gan, infogan
-from deepgen_fast.objectives import AdversarialObjective, InformationObjective, build_objective
+from deepgen_fast.objectives import ELBO, AdversarialObjective, InformationObjective, build_objective
 from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
@@ -37,6 +37,7 @@ class System:
         labelled: whether batches are pairs of examples and labels.
         semi_supervised: whether labels may be missing: then they are ``UNLABELLED``, and none are used unless
             ``data.labels_per_class`` says how many.
+        example_data: flags of the help's example of own data; without any, the help gives no such example.
     """
 
     name: str
@@ -51,10 +52,58 @@ class System:
     binarizes: bool = False
     labelled: bool = False
     semi_supervised: bool = False
+    example_data: str = "--data photos/ --image-size 64"
 
 
-def _bernoulli(model: ModelConfig) -> tuple[str, str] | None:
-    return ("a Bernoulli likelihood", "likelihood='gaussian'") if model.likelihood == "bernoulli" else None
+def _bernoulli(model: Any) -> tuple[str, str] | None:
+    bernoulli = getattr(model, "likelihood", None) == "bernoulli"
+    return ("a Bernoulli likelihood", "likelihood='gaussian'") if bernoulli else None
+
+
+def _builder(build: Callable[..., nn.Module]) -> Callable[[Any, tuple[int, ...] | None], nn.Module]:
+    """``System.build_model`` of a function of the shape of an example and of the section's fields."""
+
+    def build_model(section: Any, event_shape: tuple[int, ...] | None) -> nn.Module:
+        values = section.model_dump()
+        return build(agreed_event_shape(values.pop("event_shape"), event_shape), **values)
+
+    return build_model
+
+
+def variational(
+    name: str,
+    title: str,
+    build: Callable[..., nn.Module],
+    objective: Any = ELBO,
+    *,
+    settings: type[TrainerConfig] = TrainerConfig,
+    labelled: bool = False,
+    binarizes: bool = True,
+    example_data: str = System.example_data,
+) -> System:
+    """A system that ``VAETrainer`` trains.
+
+    Args:
+        name, title: as in ``System``.
+        build: makes the model of the shape of an example and of its other parameters, which are the config's; a
+            Bernoulli likelihood is a parameter ``likelihood`` of ``"bernoulli"``.
+        objective: a class whose parameters are the config's; see ``objectives.Objective``.
+        settings, labelled, binarizes, example_data: as in ``System``; ``settings`` for defaults of its own.
+    """
+    return System(
+        name,
+        title,
+        model_section(build, f"{name}_model", f"Which {title}; see ``deepgen_fast.models.{build.__name__}``."),
+        section_of(objective, f"{name}_objective", "What to minimise."),
+        settings,
+        _builder(build),
+        lambda section: objective(**section.model_dump()),
+        VAETrainer,
+        _bernoulli,
+        binarizes=binarizes,
+        labelled=labelled,
+        example_data=example_data,
+    )
 
 
 def adversarial(
@@ -75,10 +124,6 @@ def adversarial(
         labelled, settings: as in ``System``; ``settings`` for defaults of its own.
     """
 
-    def build_model(section: Any, event_shape: tuple[int, ...] | None) -> nn.Module:
-        values = section.model_dump()
-        return build(agreed_event_shape(values.pop("event_shape"), event_shape), **values)
-
     def needs_pixels(section: Any) -> tuple[str, str] | None:
         output = getattr(section, "output", "tanh")
         otherwise = "output='linear'" if hasattr(section, "output") else "another system"
@@ -90,7 +135,7 @@ def adversarial(
         model_section(build, f"{name}_model", f"Which {title}; see ``deepgen_fast.models.{build.__name__}``."),
         section_of(objective, f"{name}_objective", "What the players minimise."),
         settings,
-        build_model,
+        _builder(build),
         lambda section: objective(**section.model_dump()),
         GANTrainer,
         needs_pixels,

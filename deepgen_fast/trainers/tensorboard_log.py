@@ -46,5 +46,9 @@ class TensorBoardLog:
         """Write a uint8 picture, ``[H, W]`` or ``[H, W, 3]``."""
         self._writer.add_image(tag, grid, step, dataformats="HW" if grid.ndim == 2 else "HWC")
 
+    def text(self, tag: str, text: str, step: int) -> None:
+        """Write a text, line by line as it is."""
+        self._writer.add_text(tag, text.replace("\n", "  \n"), step)
+
     def close(self) -> None:
         self._writer.close()

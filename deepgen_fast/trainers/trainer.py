@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deepgen_fast.data import Batches, DataError, Shard, check_labels, make_batches
-from deepgen_fast.data.checks import check_range
+from deepgen_fast.data.checks import check_pixels
 from deepgen_fast.metrics.evaluation import evaluation_mode
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
 from deepgen_fast.trainers.config import ConfigError, RunConfig, TrainerConfig, describe
@@ -87,8 +86,8 @@ class Trainer(TrainingLoop):
         """Train.
 
         Args:
-            train: ``[N, *event]`` in [0, 1], batched in memory; or a ``Dataset`` of examples ``[*event]``,
-                read through a ``DataLoader``.
+            train: ``[N, *event]``, such as pixels in [0, 1], batched in memory; or a ``Dataset`` of examples
+                ``[*event]``, read through a ``DataLoader``.
             validation: held-out examples; without them there is no best checkpoint and no early stopping.
             labels, validation_labels: int64 ``[N]``, for models that take them; batches are then pairs. -1 is the label
                 of an example that has none, for objectives that are ``semi_supervised``.
@@ -154,9 +153,19 @@ class Trainer(TrainingLoop):
         if validation is None:
             raise ConfigError("trainer.early_stopping: needs validation data, got none")
 
-    @abstractmethod
+    def check_examples(self, examples: Tensor, name: str) -> None:
+        """Check that the model can take these examples, which have its shape: finite pixels, unless a trainer says
+        otherwise.
+
+        Raises:
+            DataError: when it cannot.
+        """
+        check_pixels(examples, name=name)
+        if examples.is_floating_point():
+            self.check_values(examples, name)
+
     def check_values(self, examples: Tensor, name: str) -> None:
-        """Check that the model can take these finite examples.
+        """Check that the model can take these finite pixels.
 
         Raises:
             DataError: when it cannot.
@@ -193,12 +202,7 @@ class Trainer(TrainingLoop):
         expected, got = list(self.model.event_shape), list(examples.shape[1:])
         if got != expected:
             raise DataError(f"{name}: expected examples of shape {expected}, as the model takes them, got {got}")
-        if examples.dtype == torch.uint8:
-            return
-        if not examples.is_floating_point():
-            raise DataError(f"{name}: expected floating point or uint8 pixels, got {examples.dtype}")
-        check_range(examples, name=name, values="any")
-        self.check_values(examples, name)
+        self.check_examples(examples, name)
 
     def _prepare_directory(self, resume_from: str | Path | None) -> Path | None:
         directory = self.run_directory

@@ -1,4 +1,4 @@
-"""The trainer of VAEs."""
+"""The trainer of VAEs, and of other models with a bound on log p(x)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepgen_fast.data import Batches, binarize
-from deepgen_fast.data.checks import check_binary_range
-from deepgen_fast.models import VAE
+from deepgen_fast.data.checks import check_unit_range
+from deepgen_fast.example import Example, event_of, rows_of, with_event
 from deepgen_fast.objectives import ELBO, Objective
 from deepgen_fast.trainers.adam import build_adam
 from deepgen_fast.trainers.config import RunConfig, TrainerConfig
@@ -21,15 +21,18 @@ from deepgen_fast.trainers.seeds import reseed
 from deepgen_fast.trainers.tensorboard_log import TensorBoardLog
 from deepgen_fast.trainers.trainer import Trainer
 
-_GRID_SAMPLES = 64
-_GRID_RECONSTRUCTIONS = 8
+_SHOWN = 8  # held-out examples
 
 
 class VAETrainer(Trainer):
     """Trains a VAE with Adam.
 
+    Batches are tensors ``[B, *event]``, or with labels pairs; the objective hands them on to the model, which decides
+    what it is called with.
+
     Args:
-        model: trained in place.
+        model: trained in place: a ``VAE``, or a module that has what is asked of one here: ``event_shape``,
+            ``check_data``, ``exhibits``, ``wide_modules``, and whatever the objective calls.
         objective: ``ELBO()`` when None.
         config: settings; ``TrainerConfig()`` when None.
         run_directory: where config, metrics, checkpoints, pictures and TensorBoard files go; None writes
@@ -37,7 +40,8 @@ class VAETrainer(Trainer):
         run_config: the whole run's config, written to the directory so that ``load_run`` and ``resume`` can
             rebuild the run from it. A model built in code has none; then only the trainer's settings are
             written, to ``trainer.toml``.
-        binarize: how training pixels become binary at each step; ``run_config``'s when None.
+        binarize: how training pixels become binary at each step; ``run_config``'s when None. Labels and whatever
+            else stands beside the pixels stay.
         overrides: fields of ``TrainerConfig``, over ``config``'s: ``VAETrainer(model, epochs=3)``.
 
     Raises:
@@ -49,7 +53,7 @@ class VAETrainer(Trainer):
 
     def __init__(
         self,
-        model: VAE,
+        model: nn.Module,
         objective: Objective | None = None,
         config: TrainerConfig | None = None,
         *,
@@ -76,29 +80,34 @@ class VAETrainer(Trainer):
         """Hand restored weights on to the copy that computes."""
         self._precision.refresh()
 
-    def check_values(self, examples: Tensor, name: str) -> None:
-        """A Bernoulli takes values in [0, 1]; and only these can be drawn from."""
-        if self.model.likelihood.kind == "bernoulli" or self.binarize == "stochastic":
-            check_binary_range(examples, name=name)
+    def check_examples(self, examples: Tensor, name: str) -> None:
+        """The model says what it takes; and only values in [0, 1] can be drawn from."""
+        self.model.check_data(examples, name)
+        if self.binarize == "stochastic" and examples.is_floating_point():
+            check_unit_range(examples, name=name, who="binarize='stochastic'", otherwise="binarize='threshold'")
+
+    def _binary(self, batch: Example, generator: torch.Generator) -> Example:
+        return with_event(batch, binarize(event_of(batch), self.binarize, generator))
 
     # What the loop asks for.
 
-    def training_step(self, batch: Tensor, step: int, learning_rate: float) -> Tensor:
+    def training_step(self, batch: Example, step: int, learning_rate: float) -> Tensor:
         """Forward, backward, clip, Adam, average."""
         precision, processes = self._precision, self.processes
         # Each process has noise of its own: its examples would else share that of the first process's.
         purpose = "step" if processes.alone else f"step/{processes.rank}"
         generator = reseed(self._noise, self.config.seed, purpose, step)
-        x = binarize(batch, self.binarize, generator)
+        x = self._binary(batch, generator)
+        count = len(event_of(x))
         precision.zero_grad()
         value, log_likelihood, kl = self.objective(precision.forward_model, x, step=step, generator=generator)
         loss = value.detach()
-        sums = torch.stack([loss.double() * len(x), log_likelihood.sum().double(), kl.sum().double()])
+        sums = torch.stack([loss.double() * count, log_likelihood.sum().double(), kl.sum().double()])
         if not processes.alone:
             loss = processes.sum(sums)[0] / self.rows_of(step)[0]
         if self.check_now(step):
             self.check_finite(loss, "loss", step, late=self._finite_check_steps > 1)
-        (value if processes.alone else value * (len(x) / self.rows_of(step)[0])).backward()
+        (value if processes.alone else value * (count / self.rows_of(step)[0])).backward()
         precision.collect_gradients()
         processes.sum_gradients(self._parameters)
         if self.config.gradient_clip is not None:
@@ -141,26 +150,30 @@ class VAETrainer(Trainer):
         generator = reseed(self._noise, self.config.seed, "validation")
         with self.evaluated_model() as model:
             for batch in batches.epoch():
-                x = binarize(batch, self.binarize, generator)
+                x = self._binary(batch, generator)
                 value, log_likelihood, kl = objective(model, x, generator=generator)
-                sums += torch.stack([value.double() * len(x), log_likelihood.sum().double(), kl.sum().double()])
+                total = value.double() * len(event_of(x))
+                sums += torch.stack([total, log_likelihood.sum().double(), kl.sum().double()])
         loss, log_likelihood_mean, kl_mean = (sums / batches.num_examples).tolist()
         return {"validation_loss": loss, "validation_log_likelihood": log_likelihood_mean, "validation_kl": kl_mean}
 
     def write_samples(self, directory: Path, epoch: int, tensorboard: TensorBoardLog | None) -> None:
-        """Two grids: samples from the prior at the same z every time; data above its reconstructions."""
-        shape = self.model.event_shape
-        if len(shape) != 3 or shape[0] not in (1, 3):
-            return
-        directory.mkdir(exist_ok=True)
-        grids: dict[str, tuple[Tensor, int]] = {}
+        """What the model has to show, drawn from the same noise every time: of images, two grids, samples and data
+        above its reconstructions."""
+        examples = None
+        if self._validation is not None:
+            examples = rows_of(next(iter(self._validation.epoch())), slice(_SHOWN))
         with self.evaluated_model() as model:
-            generator = reseed(self._noise, self.config.seed, "samples")
-            grids["samples"] = (model.sample(_GRID_SAMPLES, generator=generator), 8)
-            if self._validation is not None:
-                x = next(iter(self._validation.epoch()))[:_GRID_RECONSTRUCTIONS]
-                grids["reconstructions"] = (torch.cat([x, model.reconstruct(x)]), len(x))
-        for name, (images, columns) in grids.items():
+            exhibits = model.exhibits(reseed(self._noise, self.config.seed, "samples"), examples)
+        if exhibits:
+            directory.mkdir(exist_ok=True)
+        for name, exhibit in exhibits.items():
+            if isinstance(exhibit, str):
+                (directory / f"{name}-{epoch:05d}.txt").write_text(exhibit, encoding="utf-8")
+                if tensorboard is not None:
+                    tensorboard.text(name, exhibit, self.position.step)
+                continue
+            images, columns = exhibit
             save_image_grid(images, directory / f"{name}-{epoch:05d}.png", columns)
             if tensorboard is not None:
                 tensorboard.image(name, image_grid(images, columns), self.position.step)
