@@ -31,3 +31,10 @@ def cast_floats(example: Example, dtype: torch.dtype) -> Example:
     if isinstance(example, Tensor):
         return example.to(dtype) if example.is_floating_point() else example
     return tuple(cast_floats(part, dtype) for part in example)
+
+
+def on_device(example: Example, device: torch.device) -> Example:
+    """The example on a device."""
+    if isinstance(example, Tensor):
+        return example.to(device, non_blocking=True)
+    return tuple(part.to(device, non_blocking=True) for part in example)

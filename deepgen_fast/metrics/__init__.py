@@ -10,6 +10,12 @@ from deepgen_fast.metrics.classes import InceptionScore, class_divergence, class
 from deepgen_fast.metrics.elbo import ElboEvaluation, evaluate_elbo
 from deepgen_fast.metrics.features import FeatureExtractor, extract_features
 from deepgen_fast.metrics.frechet import GaussianStatistics, frechet_distance
+from deepgen_fast.metrics.generative_classifier import (
+    GenerativeClassification,
+    class_log_likelihoods,
+    class_log_prior,
+    generative_classification,
+)
 from deepgen_fast.metrics.image_classifier import (
     ImageClassifier,
     classification_accuracy,
@@ -29,6 +35,7 @@ __all__ = [
     "ElboEvaluation",
     "FeatureExtractor",
     "GaussianStatistics",
+    "GenerativeClassification",
     "ImageClassifier",
     "InceptionScore",
     "KernelDistance",
@@ -40,12 +47,15 @@ __all__ = [
     "bits_per_dimension",
     "class_divergence",
     "class_histogram",
+    "class_log_likelihoods",
+    "class_log_prior",
     "classification_accuracy",
     "density_coverage",
     "digit_classifier",
     "evaluate_elbo",
     "extract_features",
     "frechet_distance",
+    "generative_classification",
     "importance_weighted_log_likelihood",
     "inception_score",
     "kernel_distance",

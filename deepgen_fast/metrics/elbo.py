@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from deepgen_fast.metrics.evaluation import Examples, batches_of, check_positive, device_of, evaluation_mode
+from deepgen_fast.metrics.evaluation import Examples, check_positive, device_of, evaluation_mode, model_batches
 from deepgen_fast.models.vae import VAE
 
 
@@ -30,8 +30,10 @@ def evaluate_elbo(
     """Mean ELBO of x under a VAE, split into reconstruction and KL (equations 13.21 to 13.24).
 
     Args:
-        model: a VAE; evaluated in eval mode without gradients, and left in the mode it was in.
-        x: `[N, *event]`, or an iterable of batches such as a DataLoader.
+        model: a VAE, or another model with its `encode` and `log_likelihood`; evaluated in eval mode without
+            gradients, and left in the mode it was in.
+        x: `[N, *event]`, or an iterable of batches such as a DataLoader; with labels where the model takes them, and
+            then p(x) is p(x|y) everywhere.
         batch_size: examples a forward pass, for a tensor x. Bounds the memory; 512 keeps matrix products
             efficient.
         num_samples: samples M of z an example (13.23). One is unbiased, and over a test set precise enough:
@@ -52,11 +54,10 @@ def evaluate_elbo(
     generator = torch.Generator(device).manual_seed(seed)
     log_likelihoods, kls = [], []
     with evaluation_mode(model):
-        for batch in batches_of(x, batch_size, device):
-            output = model(batch, num_samples=num_samples, generator=generator)
-            log_likelihood = model.likelihood.log_likelihood(output.decoder_output, batch, reduction="sample")
-            log_likelihoods.append(log_likelihood.double().mean(0))
-            kls.append(output.kl.double())
+        for batch in model_batches(model, x, batch_size, device):
+            z, kl = model.encode(batch).draw(num_samples, generator=generator)
+            log_likelihoods.append(model.log_likelihood(z, batch).double().mean(0))
+            kls.append(kl.double())
     log_likelihood, kl = torch.cat(log_likelihoods), torch.cat(kls)
     elbo = log_likelihood - kl
     num_examples = elbo.numel()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from deepgen_fast.example import Example, on_device
+
 #: A tensor `[N, *event]`, or an iterable of batches (a DataLoader): tensors, or tuples whose first item is
-#: one.
-Examples: TypeAlias = Tensor | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
+#: one. For a model that takes labels: the pair of examples and labels `[N]`, or an iterable of such pairs.
+Examples: TypeAlias = Tensor | tuple[Tensor, Tensor] | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
 
 
 @contextmanager
@@ -52,6 +54,36 @@ def batches_of(x: Examples, batch_size: int, device: torch.device, name: str = "
         if batch.shape[0]:
             empty = False
             yield batch.to(device, non_blocking=True)
+    if empty:
+        raise ValueError(f"{name}: expected at least one example, got an iterable without any")
+
+
+def model_batches(
+    model: nn.Module, x: Examples, batch_size: int, device: torch.device, name: str = "x"
+) -> Iterator[Example]:
+    """Yield batches on the device as the model is called with them: `batches_of`, or pairs of it and labels `[b]`."""
+    if not getattr(model, "takes_labels", False):
+        yield from batches_of(x, batch_size, device, name)
+        return
+    expected = f"{name}: a {type(model).__name__} takes labels: expected a pair of examples and labels"
+    if isinstance(x, Tensor):
+        raise ValueError(f"{expected}, got a tensor alone")
+    if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], Tensor):
+        examples, labels = x
+        if labels.shape != examples.shape[:1]:
+            raise ValueError(f"{expected}, one label an example, got {len(examples)} and {list(labels.shape)}")
+        if not len(examples):
+            raise ValueError(f"{name}: expected at least one example, got none")
+        check_positive("batch_size", batch_size)
+        batches: Iterable[Any] = zip(examples.split(batch_size), labels.split(batch_size), strict=True)
+    else:
+        batches = x
+    empty = True
+    for item in batches:
+        if isinstance(item, Tensor) or len(item) < 2:
+            raise ValueError(f"{expected} in every batch, got examples alone")
+        empty = False
+        yield on_device((item[0], item[1]), device)
     if empty:
         raise ValueError(f"{name}: expected at least one example, got an iterable without any")
 

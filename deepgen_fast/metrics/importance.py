@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 import deepgen_fast as dgf
-from deepgen_fast.metrics.evaluation import check_positive, device_of, evaluation_mode
-from deepgen_fast.models.vae import VAE, Posterior
+from deepgen_fast.example import Example, event_of, rows_of
+from deepgen_fast.metrics.evaluation import check_positive, device_of, evaluation_mode, model_batches
+from deepgen_fast.models.posterior import Posterior
+from deepgen_fast.models.vae import VAE
 
 
 def importance_weighted_log_likelihood(
     model: VAE,
-    x: Tensor,
+    x: Example,
     num_samples: int = 5000,
     *,
     chunk_size: int = 2500,
@@ -40,9 +41,10 @@ def importance_weighted_log_likelihood(
     |mean| >> std.
 
     Args:
-        model: a VAE with prior N(0, I); evaluated in eval mode without gradients, and left in the mode it
-            was in.
-        x: `[N, *event]`.
+        model: a VAE with prior N(0, I), or another model with its `encode` and `log_likelihood`; evaluated in eval
+            mode without gradients, and left in the mode it was in.
+        x: `[N, *event]`, or the pair of it and labels `[N]` for a model that takes them, and then p(x) is p(x|y)
+            everywhere.
         num_samples: samples K an example; 5,000 is the literature's habit.
         chunk_size: rows a decoder pass. It decides memory and speed; the result depends on it by rounding
             alone, because the noise of an example depends on nothing but the seed, the example's index and
@@ -60,8 +62,9 @@ def importance_weighted_log_likelihood(
     check_positive("num_samples", num_samples)
     check_positive("chunk_size", chunk_size)
     check_positive("encoder_batch_size", encoder_batch_size)
-    if x.dim() < 2 or x.shape[0] == 0:
-        raise ValueError(f"x: expected at least one example, shape [N, *event], got {tuple(x.shape)}")
+    shape = event_of(x).shape
+    if len(shape) < 2 or shape[0] == 0:
+        raise ValueError(f"x: expected at least one example, shape [N, *event], got {tuple(shape)}")
     device = device_of(model)
     generator = torch.Generator(device).manual_seed(seed)
     # With few samples several examples share a decoder pass, with many one example takes several passes.
@@ -69,34 +72,28 @@ def importance_weighted_log_likelihood(
     estimates: list[Tensor] = []
     finished = 0
     with evaluation_mode(model):
-        for batch in x.split(encoder_batch_size):
-            batch = batch.to(device)
+        for batch in model_batches(model, x, encoder_batch_size, device):
             posterior = model.encode(batch)
-            for first in range(0, batch.shape[0], group_size):
+            for first in range(0, len(event_of(batch)), group_size):
                 group = slice(first, first + group_size)
-                part = Posterior(posterior.mean[group], posterior.scale[group], posterior.form)
-                estimates.append(_estimate(model, batch[group], part, num_samples, chunk_size, generator))
+                part = posterior.rows(group)
+                estimates.append(_estimate(model, rows_of(batch, group), part, num_samples, chunk_size, generator))
                 finished += len(estimates[-1])
                 if progress is not None:
-                    progress(finished, x.shape[0])
+                    progress(finished, shape[0])
     return torch.cat(estimates)
 
 
 def _estimate(
-    model: VAE, x: Tensor, posterior: Posterior, num_samples: int, chunk_size: int, generator: torch.Generator
+    model: VAE, x: Example, posterior: Posterior, num_samples: int, chunk_size: int, generator: torch.Generator
 ) -> Tensor:
-    """Estimates `[g]` of a group of examples, x `[g, *event]`, posterior `[g, latent_dim]`."""
-    mean, scale, form = posterior
-    keywords: dict[str, Any] = posterior.kwargs()
-    noise = torch.stack([_standard_normal(mean[0], num_samples, generator) for _ in range(x.shape[0])], dim=1)
-    log_std = 0.5 * Posterior(mean.double(), scale.double(), form).log_variance()
-    total = torch.full((x.shape[0],), -math.inf, dtype=torch.float64, device=mean.device)
-    for eps in noise.split(max(1, chunk_size // x.shape[0])):
-        z, _ = dgf.reparameterize_kl(mean, **keywords, num_samples=eps.shape[0], noise=eps)
-        log_likelihood = model.likelihood.log_likelihood(model.decode(z), x, reduction="sample")
-        # log p(z) - log q(z|x), summed over the latents: the two log(2 pi) cancel.
-        log_ratio = 0.5 * (eps.double().square() - z.double().square()) + log_std
-        log_weight = log_likelihood.double() + log_ratio.sum(-1)
+    """Estimates `[g]` of a group of examples `[g, *event]`, posterior `[g, latent_dim]`."""
+    mean = posterior.mean
+    noise = torch.stack([_standard_normal(mean[0], num_samples, generator) for _ in range(len(mean))], dim=1)
+    total = torch.full((len(mean),), -math.inf, dtype=torch.float64, device=mean.device)
+    for eps in noise.split(max(1, chunk_size // len(mean))):
+        z, _ = posterior.draw(eps.shape[0], noise=eps)
+        log_weight = model.log_likelihood(z, x).double() + posterior.log_ratio(z, eps, torch.float64)
         total = torch.logaddexp(total, torch.logsumexp(log_weight, dim=0))
     return total - math.log(num_samples)
 

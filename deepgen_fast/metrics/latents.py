@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deepgen_fast.metrics.evaluation import Examples, batches_of, check_positive, device_of, evaluation_mode
+from deepgen_fast.metrics.evaluation import Examples, check_positive, device_of, evaluation_mode, model_batches
 from deepgen_fast.models.vae import VAE
 
 
@@ -21,7 +21,7 @@ def latent_means(model: VAE, x: Examples, *, batch_size: int = 512) -> Tensor:
     """
     check_positive("batch_size", batch_size)
     with evaluation_mode(model):
-        return torch.cat([model.encode(batch).mean for batch in batches_of(x, batch_size, device_of(model))])
+        return torch.cat([model.encode(batch).mean for batch in model_batches(model, x, batch_size, device_of(model))])
 
 
 @dataclass(frozen=True)

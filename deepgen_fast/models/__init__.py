@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepgen_fast.models.conditional_gan import ConditionalGAN, conditional_gan
+from deepgen_fast.models.conditional_vae import ConditionalVAE, conditional_vae
 from deepgen_fast.models.convolutional_vae import convolutional_vae
 from deepgen_fast.models.dcgan import dcgan
 from deepgen_fast.models.event_shape import agreed_event_shape, is_image
@@ -24,6 +25,7 @@ __all__ = [
     "BernoulliLikelihood",
     "CodePosterior",
     "ConditionalGAN",
+    "ConditionalVAE",
     "GaussianLikelihood",
     "InfoGAN",
     "Likelihood",
@@ -33,6 +35,7 @@ __all__ = [
     "build_likelihood",
     "build_model",
     "conditional_gan",
+    "conditional_vae",
     "convolutional_vae",
     "dcgan",
     "fully_connected_gan",

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-import deepgen_fast as dgf
 from deepgen_fast.data.checks import check_binary_range, check_pixels
 from deepgen_fast.example import Example, event_of
-from deepgen_fast.models.event_shape import is_image
+from deepgen_fast.models.event_shape import check_pixel_batch
+from deepgen_fast.models.exhibits import Exhibits, image_exhibits
+from deepgen_fast.models.labels import Labels
 from deepgen_fast.models.likelihoods import Likelihood, check_event_shape
 from deepgen_fast.models.posterior import Posterior
 from deepgen_fast.models.scale_forms import SCALE_FORMS
-
-#: What a run shows of its model, by name: images ``[n, C, H, W]`` and the columns of their grid, or a text.
-Exhibits: TypeAlias = dict[str, tuple[Tensor, int] | str]
-
-_SAMPLES_SHOWN = 64
+from deepgen_fast.random import BatchNoise
 
 
 class VAEOutput(NamedTuple):
@@ -50,6 +47,9 @@ class VAE(nn.Module):
             integers.
     """
 
+    #: Whether the model is called with pairs of examples and labels.
+    takes_labels = False
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -71,6 +71,8 @@ class VAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
+        #: Length of the cycle in which samples go through classes; None where there are none.
+        self.cycle: int | None = None
 
     def extra_repr(self) -> str:
         return f"event_shape={self.event_shape}, latent_dim={self.latent_dim}, scale={self.scale!r}"
@@ -82,12 +84,7 @@ class VAE(nn.Module):
             ValueError: when the shape of ``x`` is not ``[B, *event_shape]``.
             TypeError: when ``x`` is not floating point.
         """
-        if x.dim() != len(self.event_shape) + 1 or tuple(x.shape[1:]) != self.event_shape:
-            expected = ", ".join(map(str, self.event_shape))
-            raise ValueError(f"x: expected shape [batch, {expected}], got {list(x.shape)}")
-        if not x.is_floating_point():
-            raise TypeError(f"x: expected a floating point tensor, got {x.dtype}; pixels are numbers in [0, 1]")
-        mean, scale = self.encoder(x)
+        mean, scale = self.encoder(check_pixel_batch(x, self.event_shape))
         return Posterior(mean, scale, self.scale)
 
     def decode(self, z: Tensor) -> Tensor:
@@ -98,15 +95,17 @@ class VAE(nn.Module):
         """
         if z.dim() < 2 or z.shape[-1] != self.latent_dim:
             raise ValueError(f"z: expected shape [(samples,) batch, {self.latent_dim}], got {list(z.shape)}")
-        if z.dim() == 2:
-            return self.decoder(z)
+        return self._decoded(z)
+
+    def _decoded(self, h: Tensor) -> Tensor:
+        if h.dim() == 2:
+            return self.decoder(h)
         # Convolutions know one batch dimension only.
-        output = self.decoder(z.reshape(-1, self.latent_dim))
-        return output.reshape(*z.shape[:-1], *output.shape[1:])
+        return self.decoder(h.flatten(0, -2)).unflatten(0, h.shape[:-1])
 
     def forward(
         self,
-        x: Tensor,
+        x: Example,
         num_samples: int | None = None,
         generator: torch.Generator | None = None,
         noise: Tensor | None = None,
@@ -114,41 +113,65 @@ class VAE(nn.Module):
         """Encode, draw z = mean + sigma * eps (13.27), decode.
 
         Args:
-            x: ``[B, *event_shape]``.
+            x: ``[B, *event_shape]``, or what else ``encode`` takes.
             num_samples: M samples of z for each example (13.22); None for one without the leading dimension.
             generator: decides the noise; torch's default generator when None.
             noise: eps itself, ``[(M,)B, latent_dim]``, in place of a draw; rounded to the posterior's dtype,
                 which under autocast is narrower than that of ``x``.
         """
         posterior = self.encode(x)
-        z, kl = dgf.reparameterize_kl(
-            posterior.mean,
-            **posterior.kwargs(),
-            num_samples=num_samples,
-            noise=None if noise is None else noise.to(posterior.mean.dtype),
-            generator=generator,
-        )
-        return VAEOutput(z, kl, self.decode(z), posterior)
+        z, kl = posterior.draw(num_samples, noise, generator)
+        return VAEOutput(z, kl, self.decode(self.latent_of(z, x)), posterior)
 
-    @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """``[n, *event_shape]``: E[x|z] at ``n`` draws of the prior, z ~ N(0, I), the usual picture of a VAE.
+    def latent_of(self, z: Tensor, x: Example) -> Any:
+        """What ``decode`` takes for ``z``: z itself; in models with conditions, those of ``x`` beside it."""
+        return z
 
-        The generator must live on the device of the model's parameters.
+    def log_likelihood(self, z: Tensor, x: Example) -> Tensor:
+        """log p(x|z) ``[(M,)B]``, nats summed over the event, of ``x [B, *event_shape]``, ``z [(M,)B, latent_dim]``."""
+        return self.likelihood.log_likelihood(self.decode(self.latent_of(z, x)), event_of(x), reduction="sample")
+
+    # For use.
+
+    def draw_latent(self, count: int, noise: BatchNoise | None = None) -> Any:
+        """What ``decode`` takes: z ~ N(0, I), ``[count, latent_dim]``.
 
         Raises:
-            ValueError: when ``n`` is negative.
+            ValueError: when ``count`` is negative.
         """
-        if n < 0:
-            raise ValueError(f"n: expected 0 or more, got {n}")
-        parameter = next(self.parameters())
-        z = torch.randn(n, self.latent_dim, generator=generator, device=parameter.device, dtype=parameter.dtype)
-        return self.likelihood.mean(self.decode(z))
+        if count < 0:
+            raise ValueError(f"n: expected 0 or more, got {count}")
+        noise = BatchNoise() if noise is None else noise
+        return noise.normal((count, self.latent_dim), next(self.parameters()))
+
+    def condition(self, latent: Any, labels: Labels) -> Any:
+        """The latent with other classes, ``[B]`` or one for all, of models that have some.
+
+        Raises:
+            ValueError: the model has none, there are more or fewer than latents, or one is out of range.
+        """
+        raise ValueError(f"labels: a {type(self).__name__} has no classes to choose from")
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def sample(self, n: int, generator: torch.Generator | None = None, labels: Labels | None = None) -> Tensor:
+        """``[n, *event_shape]``: E[x|z] at ``n`` draws of the prior, z ~ N(0, I), the usual picture of a VAE.
+
+        Args:
+            n: how many.
+            generator: on the device of the model's parameters; torch's own when None.
+            labels: classes, of models that have some: ``[n]``, or one for all. When None, they come in turn: 0, 1, ...,
+                K - 1, 0, 1, ...
+
+        Raises:
+            ValueError: when ``n`` is negative, or as ``condition``.
+        """
+        latent = self.draw_latent(n, BatchNoise(generator))
+        return self.likelihood.mean(self.decode(latent if labels is None else self.condition(latent, labels)))
+
+    @torch.no_grad()
+    def reconstruct(self, x: Example) -> Tensor:
         """``[B, *event_shape]``: E[x|z] at z = E[z|x]."""
-        return self.likelihood.mean(self.decode(self.encode(x).mean))
+        return self.likelihood.mean(self.decode(self.latent_of(self.encode(x).mean, x)))
 
     # What a trainer asks.
 
@@ -158,30 +181,16 @@ class VAE(nn.Module):
         return (self.likelihood,)
 
     def check_data(self, examples: Tensor, name: str) -> None:
-        """Check that ``examples [N, *event_shape]`` can be trained on: finite pixels, in [0, 1] for a Bernoulli.
-
-        Args:
-            examples: floating point, or uint8 pixels, which are divided by 255 as they are used.
-            name: of the data, for messages.
+        """Check that ``examples [N, *event_shape]`` can be trained on: finite pixels, in [0, 1] for a Bernoulli; or bytes,
+        which are divided by 255 as they are used.
 
         Raises:
-            DataError: when they cannot.
+            DataError: when they cannot; the message begins with ``name``.
         """
         check_pixels(examples, name=name)
         if self.likelihood.kind == "bernoulli" and examples.is_floating_point():
             check_binary_range(examples, name=name)
 
     def exhibits(self, generator: torch.Generator, examples: Example | None = None) -> Exhibits:
-        """What a run shows as the model trains: samples, and some held-out examples above their reconstructions.
-
-        Args:
-            generator: decides the samples, on the device of the model's parameters.
-            examples: a few held-out ones, as the model is called with them; None where there are none.
-        """
-        if not is_image(self.event_shape):
-            return {}
-        shown: Exhibits = {"samples": (self.sample(_SAMPLES_SHOWN, generator=generator), 8)}
-        if examples is not None:
-            x = event_of(examples)
-            shown["reconstructions"] = (torch.cat([x, self.reconstruct(examples)]), len(x))
-        return shown
+        """What a run shows as the model trains: samples, and held-out images above their reconstructions."""
+        return image_exhibits(self, generator, examples)

@@ -114,9 +114,8 @@ class ImportanceWeightedBound:
 
     For M = 1 it is the ELBO with a sampled KL; it tightens towards log p(x) as M grows.
 
-    The log-weights come from the noise itself: with z = mean + sigma * eps, log q(z|x) is
-    -1/2 sum(eps^2 + log sigma^2 + log 2 pi), so nothing is lost where |mean| >> sigma, and the gradient
-    is that of the reparameterized bound.
+    The log-weights come from the noise itself (see ``Posterior.log_ratio``), and the gradient is that of the
+    reparameterized bound.
 
     Args:
         num_samples: M.
@@ -149,9 +148,7 @@ class ImportanceWeightedBound:
         # From here on eps is what made z, rounded to the posterior's dtype (bfloat16 under autocast).
         noise = noise.to(posterior.mean.dtype)
         log_likelihood = model.likelihood.log_likelihood(decoder_output, target, reduction="sample")
-        wide = log_likelihood.dtype
-        log_ratio = 0.5 * (noise.to(wide).square() - z.to(wide).square() + posterior.log_variance().to(wide)).sum(-1)
-        return log_likelihood + log_ratio, log_likelihood, kl
+        return log_likelihood + posterior.log_ratio(z, noise, log_likelihood.dtype), log_likelihood, kl
 
     def __call__(
         self, model: Any, x: Example, step: int | None = None, generator: torch.Generator | None = None

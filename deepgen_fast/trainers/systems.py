@@ -10,7 +10,15 @@ from typing import Any
 from pydantic import Field, create_model
 from torch import nn
 
-from deepgen_fast.models import agreed_event_shape, build_model, conditional_gan, dcgan, fully_connected_gan, infogan
+from deepgen_fast.models import (
+    agreed_event_shape,
+    build_model,
+    conditional_gan,
+    conditional_vae,
+    dcgan,
+    fully_connected_gan,
+    infogan,
+)
 from deepgen_fast.objectives import ELBO, AdversarialObjective, InformationObjective, build_objective
 from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
@@ -151,6 +159,7 @@ SYSTEMS = {
             "vae", "variational autoencoder", ModelConfig, ObjectiveConfig, TrainerConfig, build_model, build_objective,
             VAETrainer, _bernoulli, binarizes=True,
         ),
+        variational("cvae", "conditional VAE", conditional_vae, labelled=True),
         adversarial("gan", "fully connected GAN", fully_connected_gan),
         adversarial("dcgan", "deep convolutional GAN", dcgan),
         adversarial("cgan", "conditional GAN", conditional_gan, labelled=True),

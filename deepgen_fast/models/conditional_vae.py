@@ -1,0 +1,138 @@
+"""The conditional VAE: p(x|z, y) and q(z|x, y), both told the class y."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepgen_fast.example import Example
+from deepgen_fast.models.activations import build_activation
+from deepgen_fast.models.event_shape import check_pixel_batch
+from deepgen_fast.models.labels import Labels, as_labels
+from deepgen_fast.models.likelihoods import build_likelihood, check_event_shape, decoder_shape
+from deepgen_fast.models.posterior import Posterior
+from deepgen_fast.models.scale_forms import build_scale_form
+from deepgen_fast.models.two_layer_vae import TwoLayerDecoder, TwoLayerEncoder
+from deepgen_fast.models.vae import VAE
+from deepgen_fast.random import BatchNoise
+
+
+class ConditionalVAE(VAE):
+    """x given its class y: log p(x|y) >= E_q[log p(x|z, y)] - KL(q(z|x, y) || p(z)).
+
+    An example is the pair of x and labels, int64 ``[B]``; a latent the pair of z and labels. With the classes' shares
+    p(y) in the data the model is also a classifier, p(y|x) = p(x|y) p(y) / sum_y p(x|y) p(y) (13.1); see
+    ``deepgen_fast.metrics.generative_classification``.
+
+    Args:
+        encoder: maps x ``[B, *event_shape]`` flattened, and one-hot labels beside it, to ``(mean, scale)``.
+        decoder: maps z ``[N, latent_dim]`` and one-hot labels beside it to ``[N, *out]``.
+        num_classes: K; labels are 0 to K - 1.
+        options: of ``VAE``.
+
+    Raises:
+        ValueError: fewer than one class, or as ``VAE``.
+
+    Source: Doersch, "Tutorial on variational autoencoders", 2016, section 3 and equation 17; it has z ~ N(0, I)
+    whatever y is, as here.
+    """
+
+    takes_labels = True
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, *, num_classes: int, **options: Any) -> None:
+        super().__init__(encoder, decoder, **options)
+        if num_classes < 1:
+            raise ValueError(f"num_classes: expected at least 1, got {num_classes}")
+        self.num_classes = num_classes
+        self.cycle = num_classes
+
+    def encode(self, x: Example) -> Posterior:
+        """q(z|x, y) for ``x``, the pair of ``[B, *event_shape]`` and labels ``[B]``.
+
+        Raises:
+            TypeError: when ``x`` is no pair, or its first is not floating point.
+            ValueError: when the shape of either is another.
+        """
+        if isinstance(x, Tensor) or len(x) != 2:
+            raise TypeError(f"x: expected a pair of examples and labels, got {type(x).__name__}")
+        event, labels = x
+        check_pixel_batch(event, self.event_shape)
+        mean, scale = self.encoder(torch.cat([event.flatten(1), self._one_hot(labels, event.flatten(1))], -1))
+        return Posterior(mean, scale, self.scale)
+
+    def decode(self, z: Any) -> Tensor:
+        """Decoder output ``[(M,)B, *out]`` for ``z``, the pair of ``[(M,)B, latent_dim]`` and labels ``[B]``."""
+        z, labels = z
+        if z.dim() < 2 or z.shape[-1] != self.latent_dim:
+            raise ValueError(f"z: expected shape [(samples,) batch, {self.latent_dim}], got {list(z.shape)}")
+        return self._decoded(torch.cat([z, self._one_hot(labels, z)], -1))
+
+    def latent_of(self, z: Tensor, x: Example) -> Any:
+        """z and the labels of ``x``."""
+        return z, x[1]
+
+    def _one_hot(self, labels: Tensor, like: Tensor) -> Tensor:
+        if labels.shape != like.shape[-2:-1]:
+            raise ValueError(f"labels: expected one an example, [{like.shape[-2]}], got {list(labels.shape)}")
+        return F.one_hot(labels, self.num_classes).to(like.dtype).expand(*like.shape[:-1], -1)
+
+    def draw_latent(self, count: int, noise: BatchNoise | None = None) -> Any:
+        """z ~ N(0, I) and labels in turn, 0, 1, ..., K - 1, 0, 1, ..."""
+        z = super().draw_latent(count, noise)
+        return z, torch.arange(count, device=z.device) % self.num_classes
+
+    def condition(self, latent: Any, labels: Labels) -> Any:
+        """The same z with other labels, ``[B]`` or one for all; see ``VAE.condition``."""
+        z, _ = latent
+        return z, as_labels(labels, len(z), self.num_classes).to(z.device)
+
+
+def conditional_vae(
+    event_shape: Sequence[int] = (1, 28, 28),
+    num_classes: int = 10,
+    hidden_dim: int = 512,
+    latent_dim: int = 16,
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+    variance: Literal["unit", "shared", "per_pixel"] = "unit",
+    scale: Literal["logvar", "std", "pre_softplus", "softplus_sigmoid"] = "logvar",
+    activation: Literal["relu", "sigmoid", "tanh", "silu", "leaky_relu"] = "relu",
+) -> ConditionalVAE:
+    """The two-layer VAE with the label, one of K numbers 1, beside x and beside z.
+
+    Its first layers so have a vector of each class to add.
+
+    Args:
+        event_shape: shape of one example; anything is flattened.
+        num_classes: K, of the labels 0 to K - 1.
+        hidden_dim: width of both hidden layers.
+        latent_dim: size of z.
+        likelihood: of x given z and y.
+        variance: of the Gaussian likelihood.
+        scale: how the encoder states sigma.
+        activation: non-linearity.
+
+    Raises:
+        ValueError: naming the argument that is not one of the above.
+    """
+    form, scale_activation = build_scale_form(scale)
+    for name, size in (("num_classes", num_classes), ("hidden_dim", hidden_dim), ("latent_dim", latent_dim)):
+        if size < 1:
+            raise ValueError(f"{name}: expected at least 1, got {size}")
+    shape = check_event_shape(event_shape)
+    width = math.prod(shape) + num_classes
+    model_likelihood = build_likelihood(likelihood, variance, shape)
+    output_shape = decoder_shape(model_likelihood, shape)
+    return ConditionalVAE(
+        TwoLayerEncoder(width, hidden_dim, latent_dim, build_activation(activation), scale_activation),
+        TwoLayerDecoder(latent_dim + num_classes, hidden_dim, output_shape, build_activation(activation)),
+        num_classes=num_classes,
+        event_shape=shape,
+        latent_dim=latent_dim,
+        likelihood=model_likelihood,
+        scale=form,
+    )
