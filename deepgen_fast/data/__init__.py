@@ -8,7 +8,9 @@ from deepgen_fast.data.checks import DataError
 from deepgen_fast.data.labels import UNLABELLED, LabelledExamples, check_labels, keep_labels
 from deepgen_fast.data.load import load_dataset
 from deepgen_fast.data.mixtures import GaussianMixture, grid_of_gaussians, ring_of_gaussians
+from deepgen_fast.data.sentences import load_sentences
 from deepgen_fast.data.splits import DatasetSplits, Split
+from deepgen_fast.data.vocabulary import Vocabulary
 
 __all__ = [
     "UNLABELLED",
@@ -21,11 +23,13 @@ __all__ = [
     "LoaderBatches",
     "Shard",
     "Split",
+    "Vocabulary",
     "binarize",
     "check_labels",
     "grid_of_gaussians",
     "keep_labels",
     "load_dataset",
+    "load_sentences",
     "make_batches",
     "ring_of_gaussians",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from deepgen_fast.data.checks import DataError
+from deepgen_fast.data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Split:
     """One set of examples.
 
     Attributes:
-        images: float32 ``[N, *event]``, or None for data too large for memory.
+        images: float32 ``[N, *event]``, of sentences int64 ``[N, T]``; None for data too large for memory.
         labels: int64 ``[N]``, or None.
         dataset: what yields single examples ``[*event]`` by index, for data too large for memory.
     """
@@ -50,12 +51,13 @@ class Split:
 
 @dataclass(frozen=True)
 class DatasetSplits:
-    """A data set by name, in up to three disjoint parts."""
+    """A data set by name, in up to three disjoint parts; ``vocabulary`` says what the numbers of sentences mean."""
 
     name: str
     train: Split
     validation: Split | None = None
     test: Split | None = None
+    vocabulary: Vocabulary | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:

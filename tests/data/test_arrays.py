@@ -107,11 +107,11 @@ def test_wrong_arrays_are_named(tmp_path, arrays, message):
 
 
 def test_wrong_paths_are_named(tmp_path):
-    (tmp_path / "notes.txt").write_text("no data")
+    (tmp_path / "notes.pdf").write_text("no data")
     for name, message in (
         ("missing.npz", "missing.npz: no such file"),
         ("nowhere/at/all", "no such file or folder"),
-        ("notes.txt", "neither an .npz or .npy file nor a folder of images"),
+        ("notes.pdf", "is no .npz, .npy or .txt file and no folder of images"),
     ):
         with pytest.raises(DataError, match=message):
             load_dataset(tmp_path / name)
