@@ -1,4 +1,4 @@
-"""English sentences that every Python carries: docstrings and comments of its standard library, and ``pydoc``'s help."""
+"""English sentences that every Python carries: docstrings and comments of its library, and ``pydoc``'s help."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from pathlib import Path
 from deepgen_fast.data.checks import DataError
 
 #: Parts that distributions of Python leave out, or put into packages of their own.
-_LEFT_OUT = frozenset(
-    {"distutils", "ensurepip", "idlelib", "lib2to3", "test", "tests", "tkinter", "turtledemo", "venv"}
-)
+_LEFT_OUT = frozenset({"distutils", "ensurepip", "idlelib", "lib2to3", "test", "tests", "tkinter", "turtledemo"})
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _MARKUP = re.compile(r"[*`\"]+|(?<!\w)'|'(?!\w)|\[\d+\]")

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from deepgen_fast.data.checks import DataError
 from deepgen_fast.data.pydoc_sentences import pydoc_sentences
 from deepgen_fast.data.splits import DatasetSplits, Split, split_indices
-from deepgen_fast.data.vocabulary import Vocabulary, tokenize
+from deepgen_fast.data.vocabulary import EOS, PAD, Vocabulary, tokenize
 
 TEST_SEED = 0
 """Of the held-out sentences of a built-in corpus; fixed, as the test sets of all built-in data."""
@@ -76,6 +77,23 @@ def load_sentences(
     except ValueError as error:
         raise DataError(f"{name}: {error}") from error
     return _splits(name, parts, vocabulary, max_words + 1)
+
+
+def check_sentences(rows: Tensor, num_words: int, *, name: str) -> None:
+    """Check that ``rows [N, T]`` are sentences of a vocabulary of ``num_words``.
+
+    Raises:
+        DataError: for another dtype, a number that is no word's, or a row that is not words, one ``EOS`` and padding.
+    """
+    if rows.dtype != torch.int64:
+        raise DataError(f"{name}: expected sentences, int64 numbers of words, got {rows.dtype}")
+    low, high = (bound.item() for bound in torch.aminmax(rows))
+    if low < 0 or high >= num_words:
+        raise DataError(f"{name}: expected numbers of words from 0 to {num_words - 1}, got {low} to {high}")
+    ends = rows == EOS
+    after = (ends.cumsum(1) - ends.long()) > 0
+    if not bool((ends.sum(1) == 1).all()) or bool((after != (rows == PAD)).any()):
+        raise DataError(f"{name}: expected rows of words, one <eos> and then <pad>")
 
 
 def _splits(name: str, parts: Sequence[Sequence[list[str]]], vocabulary: Vocabulary, length: int) -> DatasetSplits:

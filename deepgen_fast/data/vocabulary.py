@@ -13,7 +13,7 @@ PAD, BOS, EOS, UNK = range(4)
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 """Words 0 to 3 of every vocabulary: padding, begin and end of a sentence, a word that is not in the vocabulary."""
 
-_WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")  # \u2019: the typographic apostrophe
 _CLOSING = frozenset(".,;:!?)]}%…")
 _OPENING = frozenset("([{")
 
@@ -62,7 +62,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, sentences: Iterable[Sequence[str]], min_count: int = 2) -> Vocabulary:
-        """The words of tokenized sentences that come at least ``min_count`` times: the frequent first, then by spelling.
+        """Words of tokenized sentences that come at least ``min_count`` times: the frequent first, then by spelling.
 
         Raises:
             ValueError: when ``min_count`` is below 1, or no word comes that often.

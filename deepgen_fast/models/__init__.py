@@ -16,6 +16,7 @@ from deepgen_fast.models.infogan import CodePosterior, InfoGAN, infogan
 from deepgen_fast.models.interpolation import latent_path
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.posterior import Posterior
+from deepgen_fast.models.sentence_vae import SentenceVAE, sentence_vae
 from deepgen_fast.models.two_layer_vae import two_layer_vae
 from deepgen_fast.models.vae import VAE, VAEOutput
 
@@ -30,6 +31,7 @@ __all__ = [
     "InfoGAN",
     "Likelihood",
     "Posterior",
+    "SentenceVAE",
     "VAEOutput",
     "agreed_event_shape",
     "build_likelihood",
@@ -42,6 +44,7 @@ __all__ = [
     "infogan",
     "is_image",
     "latent_path",
+    "sentence_vae",
     "two_layer_vae",
 ]
 

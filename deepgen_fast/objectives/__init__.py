@@ -14,6 +14,7 @@ from deepgen_fast.objectives.mutual_information import (
     categorical_information,
     continuous_information,
 )
+from deepgen_fast.objectives.sentence import SentenceELBO
 
 __all__ = [
     "ELBO",
@@ -23,6 +24,7 @@ __all__ = [
     "InformationObjective",
     "Loss",
     "Objective",
+    "SentenceELBO",
     "build_objective",
     "categorical_information",
     "continuous_information",

@@ -1,0 +1,198 @@
+"""The sentence VAE of Bowman, Vilnis, Vinyals, Dai, Jozefowicz and Bengio, "Generating sentences from a continuous
+space", 2015."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import deepgen_fast as dgf
+from deepgen_fast.data.sentences import check_sentences
+from deepgen_fast.data.vocabulary import BOS, PAD, Vocabulary
+from deepgen_fast.models.sentence_decoder import SentenceDecoder
+from deepgen_fast.models.posterior import Posterior
+
+_SHOWN = 10  # sentences of each kind that a run shows as it trains
+
+
+class SentenceOutput(NamedTuple):
+    """One pass: ``z [(M,)B, latent_dim]``, ``kl [B]``, ``log_likelihood [(M,)B]`` of the sentences, posterior."""
+
+    z: Tensor
+    kl: Tensor
+    log_likelihood: Tensor
+    posterior: Posterior
+
+
+class SentenceVAE(nn.Module):
+    """A VAE of sentences: LSTM encoder, Gaussian z, LSTM decoder (sections 3 and 3.1).
+
+    q(z|x) = N(mu(h), sigma(h)^2), h the encoder's state at the end of the sentence; p(x|z) is ``SentenceDecoder``; the
+    prior is N(0, I). Sentences are int64 ``[B, T]``: words, ``EOS``, ``PAD``; a batch is cut to its longest sentence.
+    Left out: highway layers between encoder, z and decoder, which the paper found of little use.
+
+    With ``latent_dim=0`` it is the paper's baseline, the recurrent language model: no encoder, no z, a KL of 0, and a
+    bound that is log p(x) itself.
+
+    Args:
+        vocabulary: what the numbers of words mean.
+        length: T; a sentence has at most T - 1 words.
+        embedding_dim: of a word; encoder and decoder share the table, ``decoder.embedding``.
+        hidden_dim: of each LSTM.
+        latent_dim: of z.
+        dropout: of embeddings and of the decoder's states, in training; not the paper's word dropout, which is the
+            objective's.
+
+    Raises:
+        ValueError: for a size or a dropout out of its range.
+    """
+
+    wide_modules: tuple[nn.Module, ...] = ()
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        length: int,
+        *,
+        embedding_dim: int = 128,
+        hidden_dim: int = 192,
+        latent_dim: int = 16,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        sizes = {"length": length - 1, "embedding_dim": embedding_dim, "hidden_dim": hidden_dim}
+        for name, size in {**sizes, "latent_dim": latent_dim + 1}.items():
+            if size < 1:
+                least = {"length": 2, "latent_dim": 0}.get(name, 1)
+                raise ValueError(f"{name}: expected at least {least}, got {size + least - 1}")
+        if not 0.0 <= dropout < 1.0:
+            raise ValueError(f"dropout: expected a number in [0, 1), got {dropout}")
+        self.vocabulary = vocabulary
+        self.event_shape = (length,)
+        self.latent_dim = latent_dim
+        self.decoder = SentenceDecoder(len(vocabulary), embedding_dim, hidden_dim, latent_dim, dropout)
+        self.encoder = nn.LSTM(embedding_dim, hidden_dim, batch_first=True) if latent_dim else None
+        self.posterior = nn.Linear(hidden_dim, 2 * latent_dim) if latent_dim else None
+
+    def extra_repr(self) -> str:
+        return f"{self.vocabulary!r}, length={self.event_shape[0]}, latent_dim={self.latent_dim}"
+
+    def encode(self, x: Tensor) -> Posterior:
+        """q(z|x) for ``x [B, T]``.
+
+        Raises:
+            ValueError: when the shape of ``x`` is another.
+            TypeError: when ``x`` is not int64.
+        """
+        self._check(x)
+        if self.encoder is None or self.posterior is None:
+            nothing = self.decoder.output.weight.new_zeros(len(x), 0)
+            return Posterior(nothing, nothing, "logvar")
+        lengths = (x != PAD).sum(1)
+        states, _ = self.encoder(self.decoder.embed(x[:, : int(lengths.max())]))
+        # An LSTM does not look ahead: its state at EOS is the same whatever padding follows.
+        mean, logvar = self.posterior(states[torch.arange(len(x), device=x.device), lengths - 1]).chunk(2, dim=-1)
+        return Posterior(mean, logvar, "logvar")
+
+    def log_likelihood(self, z: Tensor, x: Tensor, shown: Tensor | None = None) -> Tensor:
+        """log p(x|z) ``[(M,)B]`` in nats, in float32 or wider, of ``x [B, T]`` for ``z [(M,)B, latent_dim]``.
+
+        Args:
+            shown: ``[B, T]``, what the decoder reads in place of the words before; ``x`` itself when None.
+        """
+        self._check(x)
+        longest = int((x != PAD).sum(1).max())
+        read = torch.cat([torch.full_like(x[:, :1], BOS), (x if shown is None else shown)[:, : longest - 1]], 1)
+        terms = self.decoder.log_likelihood(z.reshape(z.shape[:-1].numel(), self.latent_dim), x[:, :longest], read)
+        return terms.view(z.shape[:-1])
+
+    def forward(
+        self,
+        x: Tensor,
+        num_samples: int | None = None,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+        shown: Tensor | None = None,
+    ) -> SentenceOutput:
+        """Encode, draw z = mean + sigma * eps, and give the log-likelihood of the sentences.
+
+        Args:
+            x, num_samples, generator, noise: as in ``VAE.forward``.
+            shown: what the decoder reads; see ``log_likelihood``.
+        """
+        posterior = self.encode(x)
+        noise = None if noise is None else noise.to(posterior.mean.dtype)
+        z, kl = dgf.reparameterize_kl(
+            posterior.mean, posterior.scale, num_samples=num_samples, noise=noise, generator=generator
+        )
+        return SentenceOutput(z, kl, self.log_likelihood(z, x, shown), posterior)
+
+    def decode(self, z: Tensor, generator: torch.Generator | None = None, *, greedy: bool = True) -> Tensor:
+        """Sentences ``[N, T]`` of ``z [N, latent_dim]``, greedily or drawn from p(x|z); see ``SentenceDecoder``."""
+        return self.decoder.decode(z, self.event_shape[0], generator, greedy=greedy)
+
+    def sample(self, n: int, generator: torch.Generator | None = None, *, greedy: bool = True) -> Tensor:
+        """Sentences ``[n, T]`` of ``n`` draws of the prior, z ~ N(0, I)."""
+        if n < 0:
+            raise ValueError(f"n: expected 0 or more, got {n}")
+        weight = self.decoder.output.weight
+        z = torch.randn(n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype)
+        return self.decode(z, generator, greedy=greedy)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """``[B, T]``: the greedy decoding of z = E[z|x] of ``x [B, T]``."""
+        return self.decode(self.encode(x).mean)
+
+    def _check(self, x: Tensor) -> None:
+        if x.dim() != 2 or tuple(x.shape[1:]) != self.event_shape or not len(x):
+            raise ValueError(f"x: expected shape [batch, {self.event_shape[0]}], got {list(x.shape)}")
+        if x.dtype != torch.int64:
+            raise TypeError(f"x: expected int64 numbers of words, got {x.dtype}")
+
+    # What a trainer asks.
+
+    def check_data(self, examples: Tensor, name: str) -> None:
+        """Check that ``examples [N, T]`` are sentences of this vocabulary.
+
+        Raises:
+            DataError: for another dtype, a number that is no word's, or a row that does not end.
+        """
+        check_sentences(examples, len(self.vocabulary), name=name)
+
+    def exhibits(self, generator: torch.Generator, examples: Tensor | None = None) -> dict[str, str]:
+        """What a run shows as the model trains: sentences drawn, and held-out ones with their reconstructions."""
+        decode = self.vocabulary.decode
+        shown = {"samples": "\n".join(decode(self.sample(_SHOWN, generator, greedy=False)))}
+        if examples is not None:
+            pairs = zip(decode(examples[:_SHOWN]), decode(self.reconstruct(examples[:_SHOWN])), strict=True)
+            shown["reconstructions"] = "\n".join(f"{given}\n    {made}" for given, made in pairs)
+        return shown
+
+
+def sentence_vae(
+    event_shape: Sequence[int],
+    vocabulary: str,
+    embedding_dim: int = 128,
+    hidden_dim: int = 192,
+    latent_dim: int = 16,
+    dropout: float = 0.0,
+) -> SentenceVAE:
+    """``SentenceVAE`` from plain values, as a config holds them.
+
+    Args:
+        event_shape: ``(T,)``.
+        vocabulary: all words, in order.
+        embedding_dim: of a word.
+        hidden_dim: units of each LSTM.
+        latent_dim: size of z; 0 makes a recurrent language model.
+        dropout: of embeddings and decoder states.
+    """
+    (length,) = event_shape
+    return SentenceVAE(
+        Vocabulary(vocabulary), length, embedding_dim=embedding_dim, hidden_dim=hidden_dim, latent_dim=latent_dim,
+        dropout=dropout,
+    )  # fmt: skip
