@@ -33,8 +33,10 @@ _REMARKS = {
     "gan": "What goes wrong between the players (mode collapse, a discriminator that wins) is said while it happens.",
     "vae": "The loss is in nats an example, and so are its two parts.",
 }
-_PANELS = {"model": flags.MODEL, "objective": flags.OBJECTIVE, "trainer": flags.TRAINING}
-_ALIASES = {"learning_rate": ("--learning-rate", "--lr")}
+_PANELS = {"data": flags.DATA, "model": flags.MODEL, "objective": flags.OBJECTIVE, "trainer": flags.TRAINING}
+_ALIASES = {"learning_rate": ("--learning-rate", "--lr"), "name": ("--data",)}
+#: Fields of a model that have no flag.
+_SAID_BY_DATA = ("event_shape", "vocabulary")
 _HAND_WRITTEN = "vae"  # whose flags say more than the fields' descriptions
 
 _HELP = """Train a {title}.
@@ -79,22 +81,28 @@ class SystemCommands(TyperGroup):
 
 def fields_of(system: System) -> Iterator[tuple[str, str, FieldInfo]]:
     """(section, name, field) of every field that has a flag."""
-    from deepgen_fast.trainers import TrainerConfig
+    from deepgen_fast.trainers import DataConfig, TrainerConfig
 
+    for name, field in system.data.model_fields.items():
+        if name not in DataConfig.model_fields:
+            yield "data", name, field
     sections = {"model": system.model, "objective": system.objective, "trainer": system.settings}
     settings = _SETTINGS + _SETTINGS_OF.get(system.trainer.kind, ())
     for section, config in sections.items():
         for name, field in config.model_fields.items():
             shared = section == "trainer" and name in TrainerConfig.model_fields
-            if name != "event_shape" and (not shared or name in settings):
+            if name not in _SAID_BY_DATA and (not shared or name in settings):
                 yield section, name, field
 
 
 def system_command(system: System) -> Callable[..., None]:
     """The function that Typer makes a command of: flags of the run, of the data, and of the config's fields."""
     annotations: dict[str, Any] = dict(RUN_FLAGS)
-    annotations |= {"data": flags.DataName, "image_size": flags.ImageSize}
     targets = {name: flags.FIELDS[name] for name in ("data", "image_size", "binarize")}
+    if system.of_sentences:
+        annotations["data"] = _flag("data", "name", system.data.model_fields["name"])
+    else:
+        annotations |= {"data": flags.DataName, "image_size": flags.ImageSize}
     if system.binarizes:
         annotations["binarize"] = flags.Binarize
     if system.semi_supervised:

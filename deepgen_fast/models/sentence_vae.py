@@ -12,8 +12,8 @@ from torch import Tensor, nn
 import deepgen_fast as dgf
 from deepgen_fast.data.sentences import check_sentences
 from deepgen_fast.data.vocabulary import BOS, PAD, Vocabulary
-from deepgen_fast.models.sentence_decoder import SentenceDecoder
 from deepgen_fast.models.posterior import Posterior
+from deepgen_fast.models.sentence_decoder import SentenceDecoder
 
 _SHOWN = 10  # sentences of each kind that a run shows as it trains
 
@@ -175,7 +175,7 @@ class SentenceVAE(nn.Module):
 
 def sentence_vae(
     event_shape: Sequence[int],
-    vocabulary: str,
+    vocabulary: str | None = None,
     embedding_dim: int = 128,
     hidden_dim: int = 192,
     latent_dim: int = 16,
@@ -185,12 +185,17 @@ def sentence_vae(
 
     Args:
         event_shape: ``(T,)``.
-        vocabulary: all words, in order.
+        vocabulary: all words in order; the data's if unset.
         embedding_dim: of a word.
         hidden_dim: units of each LSTM.
         latent_dim: size of z; 0 makes a recurrent language model.
         dropout: of embeddings and decoder states.
+
+    Raises:
+        ValueError: when there is no vocabulary, or for an argument out of its range.
     """
+    if vocabulary is None:
+        raise ValueError("vocabulary: neither the model's config nor the data says which words there are")
     (length,) = event_shape
     return SentenceVAE(
         Vocabulary(vocabulary), length, embedding_dim=embedding_dim, hidden_dim=hidden_dim, latent_dim=latent_dim,

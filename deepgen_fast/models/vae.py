@@ -103,6 +103,10 @@ class VAE(nn.Module):
         # Convolutions know one batch dimension only.
         return self.decoder(h.flatten(0, -2)).unflatten(0, h.shape[:-1])
 
+    def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) ``[(M,)B]``, nats an example, of ``x [B, *event_shape]`` for ``z [(M,)B, latent_dim]``."""
+        return self.likelihood.log_likelihood(self.decode(z), x, reduction="sample")
+
     def forward(
         self,
         x: Example,

@@ -27,9 +27,9 @@ class SentenceELBO:
       needs z for what it cannot see. The words that it predicts stay, and so does what the encoder reads.
 
     Args:
-        annealing: ``"sigmoid"`` (the paper's), ``"linear"`` or ``"none"``.
+        annealing: how the weight of the KL rises: sigmoid (the paper's), linear, or none.
         annealing_steps: S, optimiser steps over which the weight of the KL rises.
-        word_dropout: probability that the decoder reads <unk> in place of a word; 1 hides all of them.
+        word_dropout: probability that a word is hidden from the decoder; 1 hides all of them.
 
     Raises:
         ValueError: for an argument out of its range.

@@ -72,6 +72,8 @@ def _run(
     system = system_named(config.system)
     device = resolve_device(config.trainer.device)
     data = load_run_data(config) if splits is None else splits
+    if data.vocabulary is not None:
+        config = config.with_overrides({"model.vocabulary": data.vocabulary.text})
     # Seeded apart from the caller's generators, which stay as they are.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(config.trainer.seed, "weights"))
@@ -157,7 +159,9 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
         root=data.root,
         download=data.download,
         in_memory_limit=data.in_memory_limit,
+        **data.model_dump(include={"min_words", "max_words", "min_count"}),  # of sentences
     )
+    _check_kind(config, splits)
     system = system_named(config.system)
     if system.semi_supervised:
         few = keep_labels(splits.train, data.labels_per_class or 0, seed=data.split_seed, name=splits.name)
@@ -171,6 +175,20 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
     return DatasetSplits(
         splits.name, splits.train, _binary(splits.validation, data.binarize), _binary(splits.test, data.binarize)
     )
+
+
+def _check_kind(config: RunConfig, splits: DatasetSplits) -> None:
+    """Sentences for systems of sentences, of the words that the model knows; other data for others."""
+    system = system_named(config.system)
+    if system.of_sentences != (splits.vocabulary is not None):
+        holds, takes = ("no sentences", "them") if system.of_sentences else ("sentences", "images")
+        raise DataError(f"{splits.name}: holds {holds}, and a {system.title} is trained on {takes}")
+    known = getattr(config.model, "vocabulary", None)
+    if splits.vocabulary is not None and known is not None and known != splits.vocabulary.text:
+        raise DataError(
+            f"{splits.name}: its words are not those of model.vocabulary, so it is not what the model was trained on: "
+            f"another file, other settings of the section data, or for pydoc another version of Python"
+        )
 
 
 def _binary(split: Split | None, mode: str) -> Split | None:

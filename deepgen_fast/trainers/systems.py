@@ -18,12 +18,22 @@ from deepgen_fast.models import (
     dcgan,
     fully_connected_gan,
     infogan,
+    sentence_vae,
 )
-from deepgen_fast.objectives import ELBO, AdversarialObjective, InformationObjective, build_objective
-from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
+from deepgen_fast.objectives import ELBO, AdversarialObjective, InformationObjective, SentenceELBO, build_objective
+from deepgen_fast.trainers.config import (
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    RunConfig,
+    Section,
+    TrainerConfig,
+)
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.sections import model_section, section_of
+from deepgen_fast.trainers.sentence_config import SentenceDataConfig, SentenceTrainerConfig
 from deepgen_fast.trainers.trainer import Trainer
 from deepgen_fast.trainers.vae import VAETrainer
 
@@ -46,6 +56,8 @@ class System:
         semi_supervised: whether labels may be missing: then they are ``UNLABELLED``, and none are used unless
             ``data.labels_per_class`` says how many.
         example_data: flags of the help's example of own data; without any, the help gives no such example.
+        data: class of the config's section ``data``; ``SentenceDataConfig`` where examples are sentences, whose words
+            the field ``vocabulary`` of the section ``model`` then tells: the data's, unless it is set.
     """
 
     name: str
@@ -61,6 +73,12 @@ class System:
     labelled: bool = False
     semi_supervised: bool = False
     example_data: str = "--data photos/ --image-size 64"
+    data: type[DataConfig] = DataConfig
+
+    @property
+    def of_sentences(self) -> bool:
+        """Whether examples are sentences."""
+        return issubclass(self.data, SentenceDataConfig)
 
 
 def _bernoulli(model: Any) -> tuple[str, str] | None:
@@ -88,6 +106,7 @@ def variational(
     labelled: bool = False,
     binarizes: bool = True,
     example_data: str = System.example_data,
+    data: type[DataConfig] = DataConfig,
 ) -> System:
     """A system that ``VAETrainer`` trains.
 
@@ -96,7 +115,7 @@ def variational(
         build: makes the model of the shape of an example and of its other parameters, which are the config's; a
             Bernoulli likelihood is a parameter ``likelihood`` of ``"bernoulli"``.
         objective: a class whose parameters are the config's; see ``objectives.Objective``.
-        settings, labelled, binarizes, example_data: as in ``System``; ``settings`` for defaults of its own.
+        settings, labelled, binarizes, example_data, data: as in ``System``; ``settings`` for defaults of its own.
     """
     return System(
         name,
@@ -111,6 +130,7 @@ def variational(
         binarizes=binarizes,
         labelled=labelled,
         example_data=example_data,
+        data=data,
     )
 
 
@@ -160,6 +180,10 @@ SYSTEMS = {
             VAETrainer, _bernoulli, binarizes=True,
         ),
         variational("cvae", "conditional VAE", conditional_vae, labelled=True),
+        variational(
+            "sentence-vae", "sentence VAE", sentence_vae, SentenceELBO, settings=SentenceTrainerConfig, binarizes=False,
+            example_data="--data lines.txt --min-count 3", data=SentenceDataConfig,
+        ),
         adversarial("gan", "fully connected GAN", fully_connected_gan),
         adversarial("dcgan", "deep convolutional GAN", dcgan),
         adversarial("cgan", "conditional GAN", conditional_gan, labelled=True),
@@ -193,6 +217,7 @@ def run_config_class(name: str) -> type[RunConfig]:
         f"RunConfig[{name}]",
         __base__=RunConfig,
         __doc__=f"Everything that decides a run of a {system.title}.",
+        data=(system.data, Field(default_factory=system.data)),
         model=(system.model, Field(default_factory=system.model)),
         objective=(system.objective, Field(default_factory=system.objective)),
         trainer=(system.settings, Field(default_factory=system.settings)),

@@ -1,0 +1,25 @@
+"""Settings of runs on sentences."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from deepgen_fast.trainers.config import DataConfig, PositiveFloat, PositiveInt, TrainerConfig
+
+
+class SentenceDataConfig(DataConfig):
+    """What to train on; see ``deepgen_fast.data.load_sentences``."""
+
+    name: str = Field(default="pydoc", description="the corpus pydoc, or a .txt file with one sentence a line")
+    min_words: PositiveInt = Field(default=4, description="of a sentence; shorter ones are left out")
+    max_words: PositiveInt = Field(default=20, description="of a sentence; longer ones are left out")
+    min_count: PositiveInt = Field(default=2, description="how often a word must come to be known")
+
+
+class SentenceTrainerConfig(TrainerConfig):
+    """How to train; see ``deepgen_fast.trainers.VAETrainer``."""
+
+    epochs: PositiveInt = Field(default=20, description="passes over the training data")
+    batch_size: PositiveInt = Field(default=32, description="examples a step")
+    learning_rate: PositiveFloat = Field(default=2e-3, description="of Adam, at its highest")
+    gradient_clip: PositiveFloat | None = Field(default=5.0, description="largest norm of the gradient")
