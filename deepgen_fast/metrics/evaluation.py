@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ def model_batches(
     if isinstance(x, Tensor):
         raise ValueError(f"{expected}, got a tensor alone")
     if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], Tensor):
-        examples, labels = x
+        examples, labels = cast("tuple[Tensor, Tensor]", x)
         if labels.shape != examples.shape[:1]:
             raise ValueError(f"{expected}, one label an example, got {len(examples)} and {list(labels.shape)}")
         if not len(examples):

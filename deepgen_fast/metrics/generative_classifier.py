@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -106,7 +106,7 @@ def class_log_likelihoods(
 
 
 def generative_classification(
-    model: ConditionalVAE, x: Tensor, log_prior: Tensor | None = None, num_samples: int = 100, **options: int
+    model: ConditionalVAE, x: Tensor, log_prior: Tensor | None = None, num_samples: int = 100, **options: Any
 ) -> GenerativeClassification:
     """p(y|x) = p(x|y) p(y) / sum_y p(x|y) p(y) (13.1).
 

@@ -103,10 +103,6 @@ class VAE(nn.Module):
         # Convolutions know one batch dimension only.
         return self.decoder(h.flatten(0, -2)).unflatten(0, h.shape[:-1])
 
-    def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z) ``[(M,)B]``, nats an example, of ``x [B, *event_shape]`` for ``z [(M,)B, latent_dim]``."""
-        return self.likelihood.log_likelihood(self.decode(z), x, reduction="sample")
-
     def forward(
         self,
         x: Example,
@@ -185,8 +181,8 @@ class VAE(nn.Module):
         return (self.likelihood,)
 
     def check_data(self, examples: Tensor, name: str) -> None:
-        """Check that ``examples [N, *event_shape]`` can be trained on: finite pixels, in [0, 1] for a Bernoulli; or bytes,
-        which are divided by 255 as they are used.
+        """Check that ``examples [N, *event_shape]`` can be trained on: finite pixels, in [0, 1] for a Bernoulli; or
+        bytes, which are divided by 255 as they are used.
 
         Raises:
             DataError: when they cannot; the message begins with ``name``.
