@@ -36,8 +36,9 @@ def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     values: dict[str, Any] = {"split": split, "seed": seed}
     values |= judge(model, objective, batches, BatchNoise(generator))
     real = some_examples(run, split, _COMPARED)
-    if comparable(real):
-        values |= diversity(model.sample(len(real), generator), real)._asdict()
+    seen = model.to_data(model.from_data(real))  # as large as what is generated: one level of a pyramid, in some models
+    if comparable(seen):
+        values |= diversity(model.decode(model.draw_beside(real, BatchNoise(generator))), seen)._asdict()
         values["compared"] = len(real)
     return values
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepgen_fast.cli.runs import Run
+    from deepgen_fast.random import BatchNoise
 
 _BATCH_SIZE = 512  # examples a decoder pass
 
@@ -88,7 +89,7 @@ def draw_values(run: Run, count: int, seed: int, pixels: str = "mean", label: in
 
     generator = torch.Generator().manual_seed(seed)
     if run.kind == "gan":
-        latent = run.model.draw_latent(count, BatchNoise(generator))
+        latent = latents_of(run, count, BatchNoise(generator))
         return decoded(run, latent if label is None else run.model.condition(latent, label))
     likelihood = run.model.likelihood
     z = torch.randn(count, run.model.latent_dim, generator=generator)
@@ -97,6 +98,25 @@ def draw_values(run: Run, count: int, seed: int, pixels: str = "mean", label: in
     with torch.no_grad():
         outputs = [run.model.decode(part) for part in z.split(_BATCH_SIZE)]
         return torch.cat([likelihood.sample(output, generator) for output in outputs])
+
+
+def latents_of(run: Run, count: int, noise: BatchNoise) -> Any:
+    """Latents of a GAN; of one that is conditioned on real examples, beside those of the test split.
+
+    Raises:
+        UsageError: the split has fewer.
+    """
+    if not run.model.conditioned:
+        return run.model.draw_latent(count, noise)
+    from deepgen_fast.cli.runs import some_examples
+
+    real = some_examples(run, "test", count)
+    if len(real) < count:
+        raise UsageError(
+            f"--count: {count} samples of this model are conditioned on as many test examples, of which there are "
+            f"{len(real)}"
+        )
+    return run.model.draw_beside(real, noise)
 
 
 def decoded(run: Run, z: Any) -> Tensor:
@@ -121,7 +141,8 @@ def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mea
     """Write a grid of new examples, with a column for each class where there are several."""
     from deepgen_fast.cli import figures
 
-    images = figures.as_images(draw_values(run, count, seed, pixels, label), run.model.event_shape)
+    values = draw_values(run, count, seed, pixels, label)
+    images = figures.as_images(values, values.shape[1:])
     what = "x = G(z)" if run.kind == "gan" else "E[x|z]" if pixels == "mean" else "x ~ p(x|z)"
     cycle = getattr(run.model, "cycle", None) if label is None else None
     columns = cycle or min(20, max(1, round(count**0.5)))

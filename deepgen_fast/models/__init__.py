@@ -14,6 +14,8 @@ from deepgen_fast.models.fully_connected_gan import fully_connected_gan
 from deepgen_fast.models.gan import GAN
 from deepgen_fast.models.infogan import CodePosterior, InfoGAN, infogan
 from deepgen_fast.models.interpolation import latent_path
+from deepgen_fast.models.lapgan import lapgan
+from deepgen_fast.models.laplacian_gan import LAPGAN
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.posterior import Posterior
 from deepgen_fast.models.sentence_vae import SentenceVAE, sentence_vae
@@ -22,6 +24,7 @@ from deepgen_fast.models.vae import VAE, VAEOutput
 
 __all__ = [
     "GAN",
+    "LAPGAN",
     "VAE",
     "BernoulliLikelihood",
     "CodePosterior",
@@ -43,6 +46,7 @@ __all__ = [
     "fully_connected_gan",
     "infogan",
     "is_image",
+    "lapgan",
     "latent_path",
     "sentence_vae",
     "two_layer_vae",

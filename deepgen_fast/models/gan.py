@@ -35,13 +35,16 @@ class GAN(nn.Module):
 
     ``generator_parameters`` and ``discriminator_parameters`` are what the two players move. A system whose players hold
     more than the two networks overrides them; one with conditions or codes, ``draw_latent`` and ``generate``: a latent
-    may be any tuple of tensors, and an example a tuple that begins with what is generated.
+    may be any tuple of tensors, and an example a tuple that begins with what is generated. One whose latents can only
+    be drawn beside real examples, as these hold what it is conditioned on, is ``conditioned``.
 
     Raises:
         ValueError: an unknown prior or output, a latent_dim below 1, or an event shape that is not positive integers.
 
     Source: Goodfellow et al., "Generative adversarial nets", 2014.
     """
+
+    conditioned = False
 
     def __init__(
         self,
@@ -117,10 +120,18 @@ class GAN(nn.Module):
         """
         if count < 0:
             raise ValueError(f"n: expected 0 or more, got {count}")
+        return self.draw_prior((count, self.latent_dim), noise)
+
+    def draw_prior(self, size: Sequence[int], noise: BatchNoise | None = None) -> Tensor:
+        """Numbers of the prior in float32, of ``size``, whose first counts examples."""
         like = next(self.generator.parameters()).new_empty(0, dtype=torch.float32)
         noise = BatchNoise() if noise is None else noise
-        size = (count, self.latent_dim)
         return noise.normal(size, like) if self.prior == "normal" else noise.uniform(size, like) * 2.0 - 1.0
+
+    def draw_beside(self, data: Tensor, noise: BatchNoise | None = None) -> Any:
+        """Latents of as many samples as there are examples in ``data [B, *event_shape]``; those of a ``conditioned``
+        model hold what it takes from these."""
+        return self.draw_latent(len(data), noise, self.from_data(data) if self.conditioned else None)
 
     def generate(self, latent: Any) -> Any:
         """``[B, *event_shape]``, as the networks see it, for ``latent [B, latent_dim]``."""
@@ -130,7 +141,7 @@ class GAN(nn.Module):
         """One logit an example, ``[B]`` in float32 (float64 of float64 networks); of a pair with labels, they are not
         looked at."""
         x = example if isinstance(example, Tensor) else example[0]
-        return in_full(self.discriminator(x.to(dtype_of(self.discriminator))).flatten())
+        return logits_of(self.discriminator, x)
 
     # For use.
 
@@ -170,6 +181,11 @@ class GAN(nn.Module):
 def in_full(outputs: Tensor) -> Tensor:
     """Outputs of a narrow copy in float32, as losses want them; others as they are."""
     return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+
+
+def logits_of(network: nn.Module, x: Tensor) -> Tensor:
+    """What a discriminator gives for ``x [B, *event]``: ``[B]`` in float32 (float64 of float64 networks)."""
+    return in_full(network(x.to(dtype_of(network))).flatten())
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:

@@ -10,8 +10,8 @@ so that I_k = u(I_(k+1)) + h_k whatever d and u are: what an image loses on the 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
         ValueError: as ``gaussian_pyramid``.
     """
     pyramid = gaussian_pyramid(images, levels)
-    return [*(band(image, coarser)[0] for image, coarser in itertools.pairwise(pyramid)), pyramid[-1]]
+    return [*(band(image, coarser)[0] for image, coarser in pairwise(pyramid)), pyramid[-1]]
 
 
 def reconstruct(pyramid: Sequence[Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ from deepgen_fast.objectives.adversarial import discriminator_loss, generator_lo
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
 from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
+from deepgen_fast.objectives.lapgan import PyramidObjective
 from deepgen_fast.objectives.mutual_information import (
     InformationObjective,
     categorical_information,
@@ -24,6 +25,7 @@ __all__ = [
     "InformationObjective",
     "Loss",
     "Objective",
+    "PyramidObjective",
     "SentenceELBO",
     "build_objective",
     "categorical_information",

@@ -84,6 +84,10 @@ class AdversarialObjective:
         }
         self.decision: float | None = {"least_squares": 0.5, "wasserstein": None}.get(loss, 0.0)
 
+    def parts_of(self, model: Any) -> dict[str, tuple[str, ...]]:
+        """``part_names``, for objectives whose parts depend on the model."""
+        return self.part_names
+
     def for_validation(self) -> AdversarialObjective:
         """The loss alone, without penalties or smoothing: comparable between settings, and needs no gradients."""
         return AdversarialObjective(self.loss)

@@ -81,8 +81,9 @@ def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise)
             real = model.from_data(batch)
             with evaluation_mode(model.generator):
                 fake = model.generate(model.draw_latent(rows, noise, real))
-            sums += _judgement(plain.discriminator_loss(model, real, fake), objective.decision).cpu()
-            count += rows
+            loss = plain.discriminator_loss(model, real, fake)
+            sums += _judgement(loss, objective.decision).cpu()
+            count += len(loss.fake_logits)  # of some models several an example
     return _means(sums.tolist(), count, objective.decision) if count else {}
 
 

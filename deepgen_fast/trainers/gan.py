@@ -92,8 +92,9 @@ class GANTrainer(Trainer):
         }
         if settings.ema_decay is not None:
             self.ema = ExponentialMovingAverage(self.model, settings.ema_decay, self.model.generator_state())
-        self._balance = Balance(self.objective.part_names, self.objective.decision, self.device)
         self.semi_supervised = self.objective.semi_supervised
+        self._balance = Balance(self.objective.parts_of(self.model), self.objective.decision, self.device)
+        self._beside = torch.empty(0)
         self._reference: Tensor | None = None
         self._labelled: LabelledExamples | None = None
 
@@ -125,9 +126,10 @@ class GANTrainer(Trainer):
         """Make the copy of the networks that computes, and pick the real examples to compare with and to learn labels
         from."""
         self._precision = build_precision(self.config.precision, self.model)
-        reference = _some_examples(batches, _COMPARED)
-        self._reference = reference.to(self.device) if comparable(reference) else None
         self._labelled = LabelledExamples(batches) if self.semi_supervised else None
+        self._beside = _some_examples(batches, _COMPARED).to(self.device)
+        reference = self.model.to_data(self.model.from_data(self._beside))
+        self._reference = reference if comparable(reference) else None
 
     def refresh(self) -> None:
         """Hand restored weights on to the copy that computes."""
@@ -214,8 +216,10 @@ class GANTrainer(Trainer):
         return found
 
     def _samples(self, model: Any, count: int) -> Tensor:
-        """Examples as data, at the same z every time."""
+        """Examples as data, at the same z every time; beside real ones no more than these."""
         noise = BatchNoise(reseed(self._noise, self.config.seed, "samples"))
+        if model.conditioned:
+            return model.decode(model.draw_beside(self._beside[:count], noise))
         return model.decode(model.draw_latent(count, noise))
 
     def summarise(self, record: dict[str, Any]) -> Summary:

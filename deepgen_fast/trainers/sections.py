@@ -24,8 +24,9 @@ def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence
     """The section whose fields are the parameters of ``build``.
 
     Args:
-        build: a function, or a class, which is then described by its own docstring. A class that takes ``**options``
-            hands them on to its base: their parameters are fields too, as the base describes them.
+        build: a function, or a class, which is then described by the docstring of the class whose constructor it has.
+            One that takes ``**options`` hands them on to its base: their parameters are fields too, as the base
+            describes them.
         name: of the section's class.
         title: its docstring.
         given: parameters that do not come from the config.
@@ -57,14 +58,15 @@ def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence
 
 def _parameters(build: Callable[..., Any]) -> Iterator[tuple[Any, inspect.Parameter]]:
     """(who describes it, parameter) of ``build``, then of the base that its ``**options`` go to."""
+    owner = next(base for base in build.__mro__ if "__init__" in vars(base)) if inspect.isclass(build) else build
     handed_on = False
-    for parameter in inspect.signature(build).parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD and inspect.isclass(build):
+    for parameter in inspect.signature(owner).parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and inspect.isclass(owner):
             handed_on = True
         else:
-            yield build, parameter
+            yield owner, parameter
     if handed_on:
-        yield from _parameters(build.__mro__[1])  # type: ignore[attr-defined]
+        yield from _parameters(owner.__mro__[1])  # type: ignore[attr-defined]
 
 
 def model_section(build: Callable[..., Any], name: str, title: str) -> type[Section]:

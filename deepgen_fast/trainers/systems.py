@@ -18,9 +18,17 @@ from deepgen_fast.models import (
     dcgan,
     fully_connected_gan,
     infogan,
+    lapgan,
     sentence_vae,
 )
-from deepgen_fast.objectives import ELBO, AdversarialObjective, InformationObjective, SentenceELBO, build_objective
+from deepgen_fast.objectives import (
+    ELBO,
+    AdversarialObjective,
+    InformationObjective,
+    PyramidObjective,
+    SentenceELBO,
+    build_objective,
+)
 from deepgen_fast.trainers.config import (
     ConfigError,
     DataConfig,
@@ -188,6 +196,7 @@ SYSTEMS = {
         adversarial("dcgan", "deep convolutional GAN", dcgan),
         adversarial("cgan", "conditional GAN", conditional_gan, labelled=True),
         adversarial("infogan", "information-maximizing GAN", infogan, InformationObjective),
+        adversarial("lapgan", "Laplacian pyramid of GANs", lapgan, PyramidObjective),
     )
 }  # fmt: skip
 
