@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from deepgen_fast.metrics.evaluation import evaluation_mode
+from deepgen_fast.nn.batch_norm import batch_statistics
 
 
 @contextmanager
@@ -16,14 +17,5 @@ def judging(model: torch.nn.Module) -> Iterator[None]:
 
     A discriminator is never meant to run otherwise: its running statistics mix real and generated batches.
     """
-    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
-    kept = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms]
-    with evaluation_mode(model):
-        for norm in norms:
-            norm.train()
-        try:
-            yield
-        finally:
-            for norm, buffers in zip(norms, kept, strict=True):
-                for name, buffer in norm.named_buffers():
-                    buffer.copy_(buffers[name])
+    with evaluation_mode(model), batch_statistics(model):
+        yield
