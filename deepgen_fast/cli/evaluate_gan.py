@@ -51,6 +51,9 @@ _ROWS = (
     ("discriminator_fake", "D(G(z)): mean on generated examples"),
     ("discriminator_real_accuracy", "part of real examples taken for real"),
     ("discriminator_fake_accuracy", "part of generated examples taken for generated"),
+    ("discriminator_accuracy", "part of examples whose class it tells right"),
+    ("discriminator_categorical_information", "nats of the categorical code that can be read from what it makes"),
+    ("discriminator_continuous_information", "the same of the continuous codes"),
 )
 
 

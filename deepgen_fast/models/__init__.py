@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deepgen_fast.models.catgan import CatGAN, catgan
 from deepgen_fast.models.conditional_gan import ConditionalGAN, conditional_gan
 from deepgen_fast.models.conditional_vae import ConditionalVAE, conditional_vae
 from deepgen_fast.models.convolutional_vae import convolutional_vae
@@ -27,6 +28,7 @@ __all__ = [
     "LAPGAN",
     "VAE",
     "BernoulliLikelihood",
+    "CatGAN",
     "CodePosterior",
     "ConditionalGAN",
     "ConditionalVAE",
@@ -39,6 +41,7 @@ __all__ = [
     "agreed_event_shape",
     "build_likelihood",
     "build_model",
+    "catgan",
     "conditional_gan",
     "conditional_vae",
     "convolutional_vae",

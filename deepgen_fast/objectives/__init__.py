@@ -7,7 +7,8 @@ from typing import Any
 from deepgen_fast.example import event_of, with_event
 from deepgen_fast.objectives.adversarial import discriminator_loss, generator_loss
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
-from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
+from deepgen_fast.objectives.entropies import CategoricalObjective, certainty_logits, entropies, marginal_entropy
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, event_of, with_event
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
 from deepgen_fast.objectives.lapgan import PyramidObjective
 from deepgen_fast.objectives.mutual_information import (
@@ -21,6 +22,7 @@ __all__ = [
     "ELBO",
     "AdversarialLoss",
     "AdversarialObjective",
+    "CategoricalObjective",
     "ImportanceWeightedBound",
     "InformationObjective",
     "Loss",
@@ -29,11 +31,14 @@ __all__ = [
     "SentenceELBO",
     "build_objective",
     "categorical_information",
+    "certainty_logits",
     "continuous_information",
     "discriminator_loss",
+    "entropies",
     "event_of",
     "generator_loss",
     "gradient_penalty",
+    "marginal_entropy",
     "squared_gradient_norm",
     "with_event",
 ]

@@ -68,10 +68,12 @@ def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise)
 
     Returns:
         Means by the names that an epoch's record has: ``discriminator_loss``, ``discriminator_real`` (D(x)),
-        ``discriminator_fake`` (D(G(z))), ... Empty when no batch had two examples.
+        ``discriminator_fake`` (D(G(z))), ..., and parts of the loss that are not only of training. Empty when no batch
+        had two examples.
     """
     plain = objective.for_validation()
     sums = torch.zeros(len(_DISCRIMINATOR), dtype=torch.float64)
+    parts: dict[str, tuple[float, int]] = {}
     count = 0
     with judging(model):
         for batch in batches:
@@ -85,6 +87,12 @@ def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise)
             sums += _judgement(loss, objective.decision).cpu()
             count += len(loss.fake_logits)  # of some models several an example
     return _means(sums.tolist(), count, objective.decision) if count else {}
+            for name, value in loss.parts.items():
+                total, seen = parts.get(name, (0.0, 0))
+                parts[name] = total + float(value) * rows, seen + rows
+            count += rows
+    found = _means(sums.tolist(), count, objective.decision) if count else {}
+    return found | {f"discriminator_{name}": total / seen for name, (total, seen) in parts.items()}
 
 
 class Balance:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
 
     Validation and test images are binarized here, once and always in the same way, where the config says so;
     training images at each step, by the trainer. Of the training labels of a semi-supervised system, as many are kept
-    as the config says; validation and test sets keep theirs, to measure by.
+    as the config says; validation and test sets keep theirs, to measure by, where training has any.
 
     Raises:
         DataError: for anything wrong with the data.
@@ -164,8 +164,7 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
     _check_kind(config, splits)
     system = system_named(config.system)
     if system.semi_supervised:
-        few = keep_labels(splits.train, data.labels_per_class or 0, seed=data.split_seed, name=splits.name)
-        splits = replace(splits, train=few)
+        splits = _with_few_labels(splits, data.labels_per_class or 0, data.split_seed)
     pixels = system.needs_pixels(config.model)
     for part in (splits.train, splits.validation, splits.test):
         if part is not None and part.images is not None and pixels is not None:
@@ -189,6 +188,14 @@ def _check_kind(config: RunConfig, splits: DatasetSplits) -> None:
             f"{splits.name}: its words are not those of model.vocabulary, so it is not what the model was trained on: "
             f"another file, other settings of the section data, or for pydoc another version of Python"
         )
+
+
+def _with_few_labels(splits: DatasetSplits, per_class: int, seed: int) -> DatasetSplits:
+    train = keep_labels(splits.train, per_class, seed=seed, name=splits.name)
+    held_out = [splits.validation, splits.test]
+    if not per_class:  # classes that were found without labels have no names to compare
+        held_out = [None if part is None else keep_labels(part, 0) for part in held_out]
+    return DatasetSplits(splits.name, train, *held_out)
 
 
 def _binary(split: Split | None, mode: str) -> Split | None:

@@ -38,6 +38,14 @@ from deepgen_fast.trainers.config import (
     Section,
     TrainerConfig,
 )
+    catgan,
+    conditional_gan,
+    dcgan,
+    fully_connected_gan,
+    infogan,
+)
+from deepgen_fast.objectives import AdversarialObjective, CategoricalObjective, InformationObjective, build_objective
+from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.sections import model_section, section_of
@@ -197,6 +205,7 @@ SYSTEMS = {
         adversarial("cgan", "conditional GAN", conditional_gan, labelled=True),
         adversarial("infogan", "information-maximizing GAN", infogan, InformationObjective),
         adversarial("lapgan", "Laplacian pyramid of GANs", lapgan, PyramidObjective),
+        adversarial("catgan", "categorical GAN", catgan, CategoricalObjective),
     )
 }  # fmt: skip
 

@@ -15,7 +15,11 @@ from typer.testing import CliRunner
 from deepgen_fast.cli.app import app
 from deepgen_fast.trainers import RunConfig, load_run, resume, train
 
-SYSTEMS = {"cgan": {"model.num_classes": 3}, "infogan": {"model.num_classes": 3}}
+SYSTEMS = {
+    "cgan": {"model.num_classes": 3, "objective.r1": 0.1},
+    "infogan": {"model.num_classes": 3, "objective.r1": 0.1},
+    "catgan": {"model.num_classes": 3, "data.labels_per_class": 2},
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def small(system: str, data: str, **overrides) -> RunConfig:
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_resumed_run_is_the_run_that_did_not_stop(system, data, tmp_path, precision):
-    chosen = small(system, data, **{"trainer.precision": precision, "objective.r1": 0.1})
+    chosen = small(system, data, **{"trainer.precision": precision})
     whole = train(chosen.with_overrides({"trainer.epochs": 3}), tmp_path / "whole")
     train(chosen.with_overrides({"trainer.epochs": 2}), tmp_path / "parts")
     parts = resume(tmp_path / "parts", epochs=3)
@@ -55,6 +59,8 @@ def test_the_command_line_uses_it(system, data, tmp_path):
     assert result.exit_code == 0, result.output
     assert imread(next((run / "samples").glob("*.png"))).std() > 0.01
     values = json.loads(command("evaluate", run, "--json").stdout)
+    assert system != "catgan" or 0 <= values["discriminator_accuracy"] <= 1
+    assert system != "infogan" or values["discriminator_categorical_information"] <= np.log(3)
     assert 0 <= values["discriminator_real_accuracy"] <= 1 and values["spread"] > 0
     result = command("interpolate", run, "--rows", 3, "--steps", 4, "-o", tmp_path / "paths.png")
     assert result.exit_code == 0, result.output
@@ -79,6 +85,38 @@ def test_a_conditional_gan_draws_the_class_that_it_is_asked_for(data, tmp_path):
     made = load_run(tmp_path / "run").model.sample(150, torch.Generator().manual_seed(1))
     agreement = (runs.classes_of(made) == torch.arange(150) % 3).double().mean()
     assert agreement >= 0.9, agreement  # 1/3 by chance
+
+
+def test_an_infogan_finds_codes_that_can_be_read(data, tmp_path):
+    settings = {"trainer.epochs": 20, "trainer.learning_rate": 2e-3, "trainer.validate_every": 20, "model.width": 8}
+    result = train(small("infogan", data, **settings), tmp_path / "run")
+    last = result.history[-1]
+    assert last["validation_discriminator_categorical_information"] >= 0.9 * np.log(3), last
+    assert last["generator_continuous_information"] > 0.5
+    # The code decides what is drawn: one code, one picture; another, another.
+    model = load_run(tmp_path / "run").model
+    codes = torch.arange(90) % 3
+    read = model.recognise(model.from_data(model.sample(90, torch.Generator().manual_seed(1)))).logits.argmax(1)
+    assert (read == codes).double().mean() >= 0.9
+
+
+def test_a_catgan_learns_the_classes_from_two_labels_of_each(data, tmp_path):
+    settings = {"trainer.epochs": 15, "trainer.learning_rate": 2e-3, "trainer.validate_every": 15, "model.width": 8}
+    result = train(small("catgan", data, **settings), tmp_path / "run")
+    assert result.history[-1]["validation_discriminator_accuracy"] >= 0.95, result.history[-1]
+    model, test = load_run(tmp_path / "run").model, runs.bars().test
+    assert (model.predict(test.images) == test.labels).double().mean() >= 0.95
+
+
+def test_a_catgan_sorts_what_has_no_labels(data, tmp_path):
+    settings = {"trainer.epochs": 15, "trainer.learning_rate": 2e-3, "trainer.validate_every": 15, "model.width": 8}
+    chosen = small("catgan", data, **settings, **{"data.labels_per_class": 0})
+    result = train(chosen, tmp_path / "run")
+    assert not any("accuracy" in name and "fake" not in name and "real" not in name for name in result.history[-1])
+    model, test = load_run(tmp_path / "run").model, runs.bars().test
+    found = model.predict(test.images)
+    counts = torch.zeros(3, 3).index_put_((found, test.labels), torch.ones(len(found)), accumulate=True)
+    assert counts.amax(1).sum() / len(found) >= 0.9, counts
 
 
 def test_labels_that_the_model_does_not_know_are_refused(data):

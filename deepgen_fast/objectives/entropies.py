@@ -1,0 +1,146 @@
+"""What the players of a CatGAN minimise: entropies of the classes that a discriminator finds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepgen_fast.objectives.gan import AdversarialLoss, Example, event_of, with_event
+from deepgen_fast.random import BatchNoise
+
+_LEAST = 1e-6  # nats: certainties nearer to 0 and 1 have no finite logit in float32
+
+
+def entropies(logits: Tensor) -> Tensor:
+    """``[B]``, in nats: H[p(y|x)] of each example, between 0 and log K.
+
+    Args:
+        logits: ``[B, K]``, unnormalised log p(y|x).
+    """
+    log_p = logits.log_softmax(1)
+    return -(log_p.exp() * log_p).sum(1)
+
+
+def marginal_entropy(logits: Tensor) -> Tensor:
+    """``[]``, in nats: H[p(y)] with p(y) the mean of p(y|x) over the batch, between 0 and log K.
+
+    Args:
+        logits: ``[B, K]``, unnormalised log p(y|x).
+    """
+    log_p = logits.log_softmax(1).logsumexp(0) - math.log(len(logits))
+    return -(log_p.exp() * log_p).sum()
+
+
+def certainty_logits(logits: Tensor) -> Tensor:
+    """``[B]``: the logit of a classifier's certainty, 1 - H[p(y|x)] / log K.
+
+    A CatGAN's discriminator has no output for "real": it is to be sure of the class of a real example, and to have no
+    idea of a generated one's. So its certainty, 1 for one class and 0 for all alike, stands where D(x) does elsewhere;
+    above 0 the entropy is less than half of what it can be.
+
+    Args:
+        logits: ``[B, K]``, unnormalised log p(y|x), K at least 2.
+    """
+    found = entropies(logits)
+    return (math.log(logits.shape[1]) - found).clamp(min=_LEAST).log() - found.clamp(min=_LEAST).log()
+
+
+class CategoricalObjective:
+    """Entropies of p(y|x, D), by which D sorts real examples into classes and G makes examples that it can sort.
+
+    The discriminator, which is sure of each real example, uses all classes alike, and has no idea of generated ones
+    (equation 7), maximises
+
+        H_X[p(y|D)] - E_x[H[p(y|x, D)]] + E_z[H[p(y|G(z), D)]],
+
+    less lambda times the cross entropy of labelled examples (equation 9); the generator minimises (equation 8)
+
+        -H_G[p(y|D)] + E_z[H[p(y|G(z), D)]].
+
+    Marginals p(y|D) are means over the batch: over this process's rows of it, where processes share one.
+
+    Args:
+        label_weight: lambda, of the cross entropy of labelled examples.
+
+    Raises:
+        ValueError: a weight that is negative or not finite.
+
+    ``parts`` of the discriminator are ``marginal_entropy``, ``real_entropy`` and ``fake_entropy`` in nats, and, where
+    there are labels, ``cross_entropy`` and ``accuracy``; of the generator ``marginal_entropy`` and ``entropy``. Logits
+    are ``certainty_logits``.
+
+    Source: Springenberg, "Unsupervised and semi-supervised learning with categorical generative adversarial networks",
+    2016.
+    """
+
+    semi_supervised = True
+
+    def __init__(self, label_weight: float = 1.0) -> None:
+        if not (math.isfinite(label_weight) and label_weight >= 0):
+            raise ValueError(f"label_weight: expected a finite number of at least 0, got {label_weight}")
+        self.label_weight = label_weight
+        self.decision: float | None = 0.0
+        self.part_names: dict[str, tuple[str, ...]] = {
+            "discriminator": ("marginal_entropy", "real_entropy", "fake_entropy", "cross_entropy", "accuracy"),
+            "generator": ("marginal_entropy", "entropy"),
+        }
+
+    def for_validation(self) -> CategoricalObjective:
+        """The same; labels are then those of the held-out examples themselves."""
+        return self
+
+    def discriminator_loss(
+        self,
+        model: Any,
+        real: Example,
+        fake: Example,
+        *,
+        step: int = 0,
+        noise: BatchNoise | None = None,
+        labelled: Example | None = None,
+    ) -> AdversarialLoss:
+        """Of one batch of each.
+
+        Args:
+            model: a ``CatGAN``, or anything that can ``classify``.
+            real, fake: examples; each is classified as a batch of its own. What made ``fake`` gets no gradient.
+            step, noise: unused.
+            labelled: examples and their labels ``[B]``; in their stead those of ``real`` that have a label, if any.
+        """
+        real_logits = model.classify(real)
+        fake_logits = model.classify(with_event(fake, event_of(fake).detach()))
+        marginal, certain, uncertain = marginal_entropy(real_logits), entropies(real_logits), entropies(fake_logits)
+        value = certain.mean() - marginal - uncertain.mean()
+        parts = {"marginal_entropy": marginal, "real_entropy": certain.mean(), "fake_entropy": uncertain.mean()}
+        logits, labels = _labelled(real_logits, real) if labelled is None else (model.classify(labelled), labelled[1])
+        if len(labels):
+            parts["cross_entropy"] = F.cross_entropy(logits, labels)
+            parts["accuracy"] = (logits.argmax(1) == labels).to(logits.dtype).mean()
+            value = value + self.label_weight * parts["cross_entropy"]
+        detached = {name: part.detach() for name, part in parts.items()}
+        certainties = certainty_logits(real_logits.detach()), certainty_logits(fake_logits.detach())
+        return AdversarialLoss(value, *certainties, detached)
+
+    def generator_loss(self, model: Any, fake: Example, **options: Any) -> AdversarialLoss:
+        """Of one batch of generated examples.
+
+        Args:
+            model: as for ``discriminator_loss``.
+            fake: what the generator made, with its graph.
+            options: as of ``AdversarialObjective``; unused.
+        """
+        logits = model.classify(fake)
+        marginal, conditional = marginal_entropy(logits), entropies(logits).mean()
+        parts = {"marginal_entropy": marginal.detach(), "entropy": conditional.detach()}
+        return AdversarialLoss(conditional - marginal, None, certainty_logits(logits.detach()), parts)
+
+
+def _labelled(logits: Tensor, example: Example) -> tuple[Tensor, Tensor]:
+    """Logits and labels of the examples that have one."""
+    labels = torch.empty(0) if isinstance(example, Tensor) else example[1]
+    has_one = labels >= 0
+    return logits[: len(labels)][has_one], labels[has_one]
