@@ -12,6 +12,7 @@ from deepgen_fast.ops import (
     conv_transpose2d,
     conv_transpose_bn_act,
     gaussian_log_likelihood,
+    minibatch_discrimination,
     negative_elbo,
     reparameterize_kl,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "doctor",
     "explain",
     "gaussian_log_likelihood",
+    "minibatch_discrimination",
     "negative_elbo",
     "nn",
     "reparameterize_kl",

@@ -17,7 +17,13 @@ from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, cho
 from deepgen_fast.ops.convolution.arguments import resolved_backends
 from deepgen_fast.ops.convolution.geometry import Geometry, Shapes
 
-_OPS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo")
+_OPS = (
+    "reparameterize_kl",
+    "bernoulli_log_likelihood",
+    "gaussian_log_likelihood",
+    "negative_elbo",
+    "minibatch_discrimination",
+)
 #: Public convolutions, and the kernel of their forward.
 _CONVOLUTIONS = {
     "conv2d": CONV2D,

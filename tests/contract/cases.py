@@ -6,6 +6,7 @@ A test takes ``CASES`` (or those of one operator), makes the inputs of a case fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -243,7 +244,29 @@ def _loss_cases() -> Iterator[Case]:
     yield case("gaussian-unit", likelihood="gaussian", reduction="sum")
 
 
-CASES = (*_posterior_cases(), *_bernoulli_cases(), *_gaussian_cases(), *_loss_cases())
+# ---- minibatch_discrimination -----------------------------------------------------------------------------------------
+
+
+def features_size(shape: Shape) -> tuple[int, int, int]:
+    """``[batch, kernels, dims]`` with the columns of a shape: of an event of one dimension the largest divisor is dims
+    that is at most 16, so that kernels and dims both come as one, as few and as many."""
+    if len(shape.event) > 1:
+        return shape.batch, math.prod(shape.event[:-1]), shape.event[-1]
+    columns = math.prod(shape.event)
+    dims = next(d for d in range(16, 0, -1) if columns % d == 0)
+    return shape.batch, columns // dims, dims
+
+
+def _minibatch_cases() -> Iterator[Case]:
+    def make(shape: Shape, dtype: torch.dtype) -> Arguments:
+        size = features_size(shape)
+        return {"features": (torch.randn(size) / max(size[2], 1)).to(dtype)}  # distances of about 1
+
+    for label, include_self in (("others", False), ("self", True)):
+        yield Case("minibatch_discrimination", label, make, ("features",), options={"include_self": include_self})
+
+
+CASES = (*_posterior_cases(), *_bernoulli_cases(), *_gaussian_cases(), *_loss_cases(), *_minibatch_cases())
 OPS = tuple(dict.fromkeys(case.op for case in CASES))
 
 
@@ -267,5 +290,6 @@ TYPICAL = tuple(
         "gaussian_log_likelihood-mask",
         "negative_elbo-bernoulli",
         "negative_elbo-gaussian-shared",
+        "minibatch_discrimination-others",
     )
 )

@@ -84,6 +84,15 @@ def negative_elbo(
     return (beta * kl_term - _reduce(log_likelihood, 1, reduction),)
 
 
+def minibatch_discrimination(features, *, include_self=False):
+    batch = features.shape[0]
+    differences = features.unsqueeze(1) - features.unsqueeze(0)
+    if not include_self:
+        others = ~torch.eye(batch, dtype=torch.bool)
+        differences = differences[others].view(batch, max(batch - 1, 0), *features.shape[1:])
+    return (torch.exp(-differences.abs().sum(-1)).sum(1),)
+
+
 def conv2d(x, weight, bias=None, *, stride, padding):
     return (F.conv2d(x, weight, bias, stride, padding),)
 

@@ -14,7 +14,7 @@ from deepgen_fast.ops.launchers import launchers
 ROWS, COLUMNS, SAMPLES = 4, 6, 2
 
 OPERATORS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo",
-             "convolution", "batch_norm_act")  # fmt: skip
+             "minibatch_discrimination", "convolution", "batch_norm_act")  # fmt: skip
 if backends.unavailable("cpu") is None:  # the fake kernels come with the launchers
     for _name in OPERATORS:
         launchers(_name, "cpu")
@@ -76,6 +76,11 @@ def _loss(dtype: torch.dtype, full: bool) -> tuple[Any, ...]:
         return (_rows(dtype, SAMPLES), _rows(dtype), _rows(dtype, SAMPLES), _mask(), *latents, *priors, 0.5, 0.1, 1, 1,
                 False, True)  # fmt: skip
     return _rows(dtype), _mask(), None, None, *latents, None, None, 1.0, 0.0, 0, 0, True, True
+
+
+def _minibatch(dtype: torch.dtype) -> torch.Tensor:
+    """Features whose sums are [ROWS, COLUMNS]."""
+    return torch.rand(ROWS, COLUMNS, 3).to(dtype)
 
 
 SMALL, LARGE = (2, 5, 3, 4), (2, 3, 6, 8)  # of the images that a convolution relates
@@ -172,5 +177,7 @@ RAW_CALLS = (
     ),
     RawCall("negative_elbo", "bernoulli", lambda d: _loss(d, False)),
     RawCall("negative_elbo", "gaussian", lambda d: _loss(d, True)),
+    RawCall("minibatch_discrimination", "others", lambda d: (_minibatch(d), False)),
+    RawCall("minibatch_discrimination_backward", "self", lambda d: (_rows(_wide(d)), _minibatch(d), True)),
     RawCall("philox_normal", "samples", lambda d: (torch.tensor(5), [2, 3, 7], True)),
 )

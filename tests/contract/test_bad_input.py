@@ -24,6 +24,7 @@ kl, bernoulli, gaussian, loss = (
     dgf.gaussian_log_likelihood,
     dgf.negative_elbo,
 )
+minibatch = dgf.minibatch_discrimination
 conv, deconv, conv_bn, deconv_bn = dgf.conv2d, dgf.conv_transpose2d, dgf.conv_bn_act, dgf.conv_transpose_bn_act
 
 TYPE_ERRORS: dict[str, tuple[Call, str]] = {
@@ -55,6 +56,9 @@ TYPE_ERRORS: dict[str, tuple[Call, str]] = {
         lambda: loss(X, X, Z, Z, likelihood="gaussian", likelihood_logvar=1.0),
         r"likelihood_logvar must be a torch.Tensor, got float",
     ),
+    "features not a tensor": (lambda: minibatch([1.0]), r"features must be a torch.Tensor, got list"),
+    "features of integers": (lambda: minibatch(IMAGE[0].long()), r"features must have dtype.*got torch.int64"),
+    "include_self a number": (lambda: minibatch(IMAGE[0], include_self=1), r"include_self must be a bool, got int"),
     "image not a tensor": (lambda: conv([1.0], WEIGHT), r"x must be a torch.Tensor, got list"),
     "weight not a tensor": (lambda: deconv(IMAGE, None), r"weight must be a torch.Tensor, got NoneType"),
     "bias a number": (lambda: conv(IMAGE, WEIGHT, 1.0), r"bias must be a torch.Tensor, got float"),
@@ -147,6 +151,11 @@ VALUE_ERRORS: dict[str, tuple[Call, str]] = {
         lambda: loss(X, X, Z[:3], Z[:3]),
         r"mean must have the batch size of target, 4, got shape \[3, 3\]",
     ),
+    "features without kernels": (
+        lambda: minibatch(X),
+        r"features must have shape \[batch, kernels, dims\], got \[4, 6\]",
+    ),
+    "unknown backend of features": (lambda: minibatch(IMAGE[0], backend="mps"), r"backend must be one of 'auto'"),
     "image without channels": (lambda: conv(X, WEIGHT), r"x must have shape \[batch, channels, height.*\[4, 6\]"),
     "flat weight": (lambda: conv(IMAGE, X), r"weight must have shape \[out_channels, in_channels, kernel.*\[4, 6\]"),
     "weight without taps": (

@@ -24,6 +24,7 @@ COMPILED = tuple(
         "bernoulli_log_likelihood-bool-mask",
         "gaussian_log_likelihood-samples-shared",
         "negative_elbo-free-bits",
+        "minibatch_discrimination-others",
     )
 )
 

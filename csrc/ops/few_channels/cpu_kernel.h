@@ -2,6 +2,7 @@
 // turns the large image's rows into a matrix or back. Included once per instruction set, see csrc/cpu.
 
 #include "../../cpu/product.h"
+#include "../../cpu/scratch.h"
 #include "rows.h"
 
 // Rows [begin, end) of the large image. Each pixel of the small one gives a row of all taps; an output pixel gathers

@@ -1,18 +1,6 @@
 // Rows of the two images as operands of a product: in the accumulation type, padded, in either memory format.
 // Included once per instruction set.
 
-// Working memory of one call, zero at first.
-template <class A>
-struct Scratch {
-  A* data;
-  explicit Scratch(int64_t count) : data((A*)__builtin_calloc(count, sizeof(A))) {
-    if (!data) __builtin_trap();
-  }
-  Scratch(const Scratch&) = delete;
-  ~Scratch() { __builtin_free(data); }
-  __attribute__((always_inline)) A& operator[](int64_t i) const { return data[i]; }
-};
-
 DGF_INLINE Extent lanes_left(int64_t count) { return {(int)(count < 0 ? 0 : count < kLanes ? count : kLanes)}; }
 
 // Keeps the first lanes of a group of numbers and clears the others: what the product left there is another tap's.

@@ -1,0 +1,122 @@
+"""Triton kernels of minibatch discrimination: a program has some examples and kernels, and walks the other examples.
+
+Every pair is visited from both sides: no atomics, and each sum is added up in one order. Sums over a block of others
+are added up on their own, then to those of the blocks before.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from deepgen_fast.ops.triton_math import accumulation_dtype, exp
+
+
+@triton.jit
+def _load(features_ptr, row, kernel, dim, kernels, dims, inside, ACC: tl.constexpr):
+    """Features of rows [ROWS or 1, 1, 1] in the accumulation dtype; zero outside."""
+    offset = (row * kernels + kernel[None, :, None]) * dims + dim[None, None, :]
+    return tl.load(features_ptr + offset, mask=inside & (dim < dims)[None, None, :], other=0.0).to(ACC)
+
+
+@triton.jit
+def _similarity(features_ptr, own, row, other, kernel, kernels, dims, inside, ACC, CHUNKED, DIMS):
+    """exp(-||M_row - M_other||_1), [ROWS, KERNELS]."""
+    dim = tl.arange(0, DIMS)
+    present = (kernel < kernels)[None, :, None]
+    if CHUNKED:
+        distance = tl.zeros([row.shape[0], kernel.shape[0]], ACC)
+        for first in range(0, dims, DIMS):
+            mine = _load(features_ptr, row[:, None, None], kernel, first + dim, kernels, dims, inside, ACC)
+            theirs = _load(features_ptr, other, kernel, first + dim, kernels, dims, present, ACC)
+            distance += tl.sum(tl.abs(mine - theirs), axis=2)
+    else:
+        theirs = _load(features_ptr, other, kernel, dim, kernels, dims, present, ACC)
+        distance = tl.sum(tl.abs(own - theirs), axis=2)
+    return exp(-distance)
+
+
+@triton.jit(do_not_specialize=["batch", "kernels", "dims"])
+def similarities_kernel(
+    sum_ptr,
+    features_ptr,
+    batch,
+    kernels,
+    dims,
+    INCLUDE_SELF: tl.constexpr,
+    CHUNKED: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ROWS: tl.constexpr,
+    KERNELS: tl.constexpr,
+    DIMS: tl.constexpr,
+    WIDE: tl.constexpr,
+):
+    ACC: tl.constexpr = accumulation_dtype(features_ptr.dtype.element_ty)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    kernel = tl.program_id(1) * KERNELS + tl.arange(0, KERNELS)
+    if WIDE:
+        row = row.to(tl.int64)
+    inside = (row < batch)[:, None] & (kernel < kernels)[None, :]
+    own = _load(
+        features_ptr, row[:, None, None], kernel, tl.arange(0, DIMS), kernels, dims, inside[:, :, None], ACC
+    )  # fmt: skip
+    total = tl.zeros([ROWS, KERNELS], ACC)
+    for first in range(0, batch, BLOCK):
+        part = tl.zeros([ROWS, KERNELS], ACC)
+        for other in range(first, tl.minimum(first + BLOCK, batch)):
+            if WIDE:
+                other = other.to(tl.int64)
+            value = _similarity(
+                features_ptr, own, row, other, kernel, kernels, dims, inside[:, :, None], ACC, CHUNKED, DIMS
+            )
+            part += value if INCLUDE_SELF else tl.where((row != other)[:, None], value, 0.0)
+        total += part
+    tl.store(sum_ptr + row[:, None] * kernels + kernel[None, :], total, mask=inside)
+
+
+@triton.jit(do_not_specialize=["batch", "kernels", "dims"])
+def similarity_gradients_kernel(
+    grad_features_ptr,
+    grad_ptr,
+    features_ptr,
+    batch,
+    kernels,
+    dims,
+    INCLUDE_SELF: tl.constexpr,
+    CHUNKED: tl.constexpr,
+    BLOCK: tl.constexpr,
+    ROWS: tl.constexpr,
+    KERNELS: tl.constexpr,
+    DIMS: tl.constexpr,
+    WIDE: tl.constexpr,
+):
+    ACC: tl.constexpr = accumulation_dtype(features_ptr.dtype.element_ty)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    kernel = tl.program_id(1) * KERNELS + tl.arange(0, KERNELS)
+    dim = tl.program_id(2) * DIMS + tl.arange(0, DIMS)
+    if WIDE:
+        row = row.to(tl.int64)
+    inside = (row < batch)[:, None] & (kernel < kernels)[None, :]
+    present = kernel < kernels
+    own = _load(features_ptr, row[:, None, None], kernel, dim, kernels, dims, inside[:, :, None], ACC)
+    own_grad = tl.load(grad_ptr + row[:, None] * kernels + kernel[None, :], mask=inside, other=0.0)
+    total = tl.zeros([ROWS, KERNELS, DIMS], ACC)
+    for first in range(0, batch, BLOCK):
+        part = tl.zeros([ROWS, KERNELS, DIMS], ACC)
+        for other in range(first, tl.minimum(first + BLOCK, batch)):
+            if WIDE:
+                other = other.to(tl.int64)
+            value = _similarity(
+                features_ptr, own, row, other, kernel, kernels, dims, inside[:, :, None], ACC, CHUNKED, DIMS
+            )
+            grad = own_grad + tl.load(grad_ptr + other * kernels + kernel, mask=present, other=0.0)[None, :]
+            weight = (grad * value)[:, :, None]
+            if not INCLUDE_SELF:  # an infinite feature's difference from itself is NaN
+                weight = tl.where((row != other)[:, None, None], weight, 0.0)
+            theirs = _load(features_ptr, other, kernel, dim, kernels, dims, present[None, :, None], ACC)
+            difference = own - theirs
+            part -= tl.where(difference == 0.0, 0.0, tl.where(difference < 0.0, -weight, weight))
+        total += part
+    offset = (row[:, None, None] * kernels + kernel[None, :, None]) * dims + dim[None, None, :]
+    stored = inside[:, :, None] & (dim < dims)[None, None, :]
+    tl.store(grad_features_ptr + offset, total.to(grad_features_ptr.dtype.element_ty), mask=stored)
