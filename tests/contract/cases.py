@@ -244,7 +244,7 @@ def _loss_cases() -> Iterator[Case]:
     yield case("gaussian-unit", likelihood="gaussian", reduction="sum")
 
 
-# ---- minibatch_discrimination -----------------------------------------------------------------------------------------
+# ---- minibatch_discrimination ----------------------------------------------------------------------------------------
 
 
 def features_size(shape: Shape) -> tuple[int, int, int]:

@@ -42,6 +42,8 @@ def test_writes_every_element(call: RawCall, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("change", ["longer", "shorter", "empty"])
 def test_wrong_sizes_raise(call: RawCall, change: str) -> None:
     """Each tensor in turn has a row's worth of elements too many, too few, or none."""
+    if call.any_size:
+        pytest.skip("every size is right")
     for index in _tensor_positions(call.arguments(torch.float32)):
         arguments = list(call.arguments(torch.float32))
         flat = arguments[index].flatten()

@@ -12,11 +12,12 @@ from cuda.kernels import Kernels
 from deepgen_fast import random
 from deepgen_fast.ops.bernoulli_log_likelihood import reference as bernoulli
 from deepgen_fast.ops.gaussian_log_likelihood import reference as gaussian
+from deepgen_fast.ops.minibatch_discrimination import reference as minibatch_discrimination
 from deepgen_fast.ops.negative_elbo import reference as negative_elbo
 from deepgen_fast.ops.reparameterize_kl import reference as reparameterize_kl
 from deepgen_fast.ops.rows import accumulation_dtype
 
-REFERENCES = (bernoulli, gaussian, reparameterize_kl, negative_elbo, random)
+REFERENCES = (bernoulli, gaussian, reparameterize_kl, negative_elbo, minibatch_discrimination, random)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 # (samples, batch, columns): one element, a part of a pack, several rows a warp, a prime, a row over two warps,
 # MNIST, a row over a block, rows over several segments with a ragged end.
@@ -119,6 +120,19 @@ def noise_calls(samples: int | None, batch: int, columns: int) -> Iterator[Call]
     """philox_normal."""
     seed = torch.tensor(0x0123456789ABCDEF)
     yield Call("philox_normal", (seed, (*_leading(samples, batch), columns), samples is not None))
+
+
+# (batch, kernels, dims): one pair, one turn of 8 dimensions, several tiles of all, one turn of 16, several turns.
+MINIBATCH_SHAPES = ((1, 1, 1), (7, 3, 8), (45, 9, 3), (18, 5, 16), (35, 2, 37), (6, 3, 0))
+
+
+def minibatch_calls(batch: int, kernels: int, dims: int, dtype: torch.dtype) -> Iterator[Call]:
+    """minibatch_discrimination and its backward, with and without an example itself."""
+    features = (torch.randn(batch, kernels, dims) / max(dims, 1)).to(dtype)
+    grad = torch.randn(batch, kernels).to(accumulation_dtype(dtype))
+    for include_self in (False, True):
+        yield Call("minibatch_discrimination", (features, include_self))
+        yield Call("minibatch_discrimination_backward", (grad, features, include_self))
 
 
 def all_calls(samples: int | None, batch: int, columns: int, dtype: torch.dtype) -> Iterator[Call]:

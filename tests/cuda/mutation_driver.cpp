@@ -6,6 +6,7 @@
 #include "common/cuda_rows.cuh"
 #include "ops/batch_norm_act/kernels.cuh"
 #include "ops/few_channels/kernels.cuh"
+#include "ops/minibatch_discrimination/kernels.cuh"
 
 using namespace dgf::cuda;
 
@@ -33,6 +34,17 @@ int main(int, char** arguments) {
   std::vector<float> small(static_cast<size_t>(images.small_pixels() * 8));
   simt::launch(dim3(static_cast<unsigned>(few.blocks_wide * few.blocks_deep)), dim3(kFewChannelThreads),
                &few_to_many_kernel<false, float>, images, few, data, data, Epilogue<float>{}, small.data());
+  // And as 35 examples of 5 kernels and 12 dimensions: two tiles of kernels, three of the other examples.
+  const MinibatchShape minibatch{35, 5, 12, false};
+  const unsigned places = static_cast<unsigned>(minibatch.example_tiles() * minibatch.kernel_tiles());
+  std::vector<float> similarities(35 * 5), gradients(35 * 5 * 12);
+  simt::launch(dim3(places), dim3(kMinibatchThreads), &similarities_kernel<16, float>, minibatch, data,
+               similarities.data());
+  const float* incoming = similarities.data();
+  simt::launch(dim3(2 * places), dim3(kMinibatchThreads), &similarity_gradients_kernel<8, float>, minibatch, data,
+               incoming, gradients.data());
+  for (float sum : similarities) std::printf("%a ", sum);
+  for (float gradient : gradients) std::printf("%a ", gradient);
   for (float sum : row_sums) std::printf("%a ", sum);
   for (float sum : column_sums) std::printf("%a ", sum);
   for (double value : statistics) std::printf("%a ", value);

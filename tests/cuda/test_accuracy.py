@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from cuda.cases import DTYPES, EMPTY_SHAPES, SHAPES, Call, likelihood_calls, loss_calls, noise_calls, posterior_calls
+from cuda.cases import (
+    DTYPES,
+    EMPTY_SHAPES,
+    MINIBATCH_SHAPES,
+    SHAPES,
+    Call,
+    likelihood_calls,
+    loss_calls,
+    minibatch_calls,
+    noise_calls,
+    posterior_calls,
+)
 from cuda.kernels import Kernels
 
 TERM = 0.25  # the size of the terms that values and gradients are made of, for these inputs, at the least
@@ -67,6 +78,22 @@ def test_values_and_gradients(
 ) -> None:
     for call in _calls(group, shape, dtype):
         check(call, call.run(kernels))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype)[6:])
+@pytest.mark.parametrize("shape", (*MINIBATCH_SHAPES, (0, 3, 2), (3, 0, 2)), ids=str)
+def test_minibatch_discrimination(kernels: Kernels, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
+    for call in minibatch_calls(*shape, dtype):
+        check(call, call.run(kernels))
+
+
+def test_an_infinite_feature_is_far_from_all_others(kernels: Kernels) -> None:
+    features = torch.randn(5, 2, 3)
+    features[1, 0, 2] = torch.inf
+    (found,) = kernels("minibatch_discrimination", features, False)
+    assert found.isfinite().all() and found[1, 0] == 0
+    (grad,) = kernels("minibatch_discrimination_backward", torch.ones(5, 2), features, False)
+    assert grad.isfinite().all() and (grad[1, 0] == 0).all()
 
 
 @pytest.mark.parametrize("shape", EMPTY_SHAPES, ids=str)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 import torch
 from torch import Tensor
 
-from cuda.cases import DTYPES, SHAPES, all_calls
+from cuda.cases import DTYPES, MINIBATCH_SHAPES, SHAPES, Call, all_calls, minibatch_calls
 from cuda.kernels import Kernels
 
 SOME_SHAPES = [shape for shape in SHAPES if shape[2] in (8, 264, 784, 1153)]
@@ -16,12 +18,10 @@ def _same(one: list[Tensor], other: list[Tensor]) -> bool:
     return all(torch.equal(a.nan_to_num(0.125), b.nan_to_num(0.125)) for a, b in zip(one, other, strict=True))
 
 
-def _check_schedules(
-    kernels: Kernels, shape: tuple[int | None, int, int], dtype: torch.dtype, schedules: range
-) -> None:
+def _check_schedules(kernels: Kernels, calls: Iterable[Call], schedules: range) -> None:
     if kernels.controls is None:
         pytest.skip("a GPU's order of threads cannot be chosen")
-    for call in all_calls(*shape, dtype):
+    for call in calls:
         expected = call.run(kernels)
         for schedule in schedules:
             try:
@@ -35,14 +35,19 @@ def _check_schedules(
 
 @pytest.mark.parametrize("shape", SOME_SHAPES, ids=str)
 def test_order_of_threads(kernels: Kernels, shape: tuple[int | None, int, int]) -> None:
-    _check_schedules(kernels, shape, torch.float32, range(1, 3))
+    _check_schedules(kernels, all_calls(*shape, torch.float32), range(1, 3))
+
+
+@pytest.mark.parametrize("shape", MINIBATCH_SHAPES, ids=str)
+def test_order_of_threads_over_pairs(kernels: Kernels, shape: tuple[int, int, int]) -> None:
+    _check_schedules(kernels, minibatch_calls(*shape, torch.float32), range(1, 3))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype)[6:])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_order_of_threads_everywhere(kernels: Kernels, shape: tuple[int | None, int, int], dtype: torch.dtype) -> None:
-    _check_schedules(kernels, shape, dtype, range(1, 9))
+    _check_schedules(kernels, all_calls(*shape, dtype), range(1, 9))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=lambda dtype: str(dtype)[6:])

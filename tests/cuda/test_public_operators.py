@@ -66,6 +66,7 @@ CALLS: dict[str, Callable[[dict[str, Tensor], str], Tensor]] = {
     "gaussian, row": lambda t, b: dgf.gaussian_log_likelihood(
         t["output"], t["target"], logvar=t["row"], reduction="none", backend=b
     ).square().sum(),
+    "minibatch_discrimination": lambda t, b: dgf.minibatch_discrimination(t["output"][0], backend=b).square().sum(),
     "loss": _loss(None, 0.0),
     "loss, free bits": _loss(None, 0.8),
     "loss, shared": _loss("shared", 0.0),

@@ -16,7 +16,7 @@ TESTS = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import sys, torch
 sys.path[:0] = [{root!r}, {tests!r}]
-from cuda.cases import DTYPES, EMPTY_SHAPES, SHAPES, all_calls
+from cuda.cases import DTYPES, EMPTY_SHAPES, MINIBATCH_SHAPES, SHAPES, all_calls, minibatch_calls
 from cuda.kernels import emulated_kernels
 from cuda.layer_cases import layer_calls
 torch.set_num_threads(1)
@@ -26,6 +26,13 @@ for dtype in DTYPES:
     for index, shape in enumerate((*SHAPES, *EMPTY_SHAPES[1:2])):
         kernels.controls.simt_schedule(index)
         for call in all_calls(*shape, dtype):
+            for misaligned in (False, True):
+                call.run(kernels, misaligned=misaligned)
+                calls += 1
+for dtype in DTYPES:
+    for index, shape in enumerate(MINIBATCH_SHAPES):
+        kernels.controls.simt_schedule(index)
+        for call in minibatch_calls(*shape, dtype):
             for misaligned in (False, True):
                 call.run(kernels, misaligned=misaligned)
                 calls += 1

@@ -12,7 +12,8 @@ import torch
 from deepgen_fast.ops.launchers import launchers
 from simt import build
 
-OPERATORS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo")
+OPERATORS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo",
+             "minibatch_discrimination")  # fmt: skip
 
 
 @contextlib.contextmanager
