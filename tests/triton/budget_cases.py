@@ -12,6 +12,7 @@ from deepgen_fast.ops.batch_norm_act import triton as batch_norm
 from deepgen_fast.ops.bernoulli_log_likelihood import triton as bernoulli
 from deepgen_fast.ops.convolution import triton as convolution
 from deepgen_fast.ops.gaussian_log_likelihood import triton as gaussian
+from deepgen_fast.ops.minibatch_discrimination import triton as minibatch
 from deepgen_fast.ops.negative_elbo import triton as elbo
 from deepgen_fast.ops.reparameterize_kl import triton as posterior
 
@@ -70,6 +71,15 @@ def _elbo(name: str, rows: int, columns: int, latents: int, dtype=F32, target=F3
     pixels = _meta(rows, columns, dtype=target)
     CASES[f"negative_elbo {name} {rows}x{columns}"] = lambda: elbo.negative_elbo(
         output, pixels, None, None, mean, mean, None, None, 1.0, free, likelihood, LOGVAR, True, True
+    )
+
+
+def _minibatch(name: str, batch: int, kernels: int, dims: int, dtype=F32):
+    features = _meta(batch, kernels, dims, dtype=dtype)
+    grad, what = _meta(batch, kernels, dtype=F64 if dtype == F64 else F32), f"{name} {batch}x{kernels}x{dims}"
+    CASES[f"minibatch_discrimination {what}"] = lambda: minibatch.minibatch_discrimination(features, False)
+    CASES[f"minibatch_discrimination_backward {what}"] = lambda: minibatch.minibatch_discrimination_backward(
+        grad, features, False
     )
 
 
@@ -150,6 +160,11 @@ _gaussian("bfloat16", 512, 784, _meta(512, 784, dtype=BF16), dtype=BF16)
 _elbo("bernoulli float32", 128, 784, 32)
 _elbo("bernoulli float32, free bits", 512, 784, 32, free=0.1)
 _elbo("gaussian bfloat16", 512, 784, 32, dtype=BF16, target=BF16, likelihood=GAUSSIAN)
+_minibatch("float32", 64, 100, 5)
+_minibatch("float32", 256, 50, 16)
+_minibatch("float32 several turns", 64, 20, 100)
+_minibatch("bfloat16", 256, 50, 16, dtype=BF16)
+_minibatch("float64", 256, 50, 16, dtype=F64)
 _layer("float32", 64, 512, 8, 256)
 _layer("float32 exact", 64, 512, 8, 256, precision="ieee")
 _layer("bfloat16", 64, 512, 8, 256, dtype=BF16)

@@ -13,25 +13,26 @@ from deepgen_fast.ops.triton_math import accumulation_dtype, exp
 
 
 @triton.jit
-def _load(features_ptr, row, kernel, dim, kernels, dims, inside, ACC: tl.constexpr):
-    """Features of rows [ROWS or 1, 1, 1] in the accumulation dtype; zero outside."""
+def _load(features_ptr, row, kernel, dim, kernels, dims, inside, ACC: tl.constexpr, FULL: tl.constexpr):
+    """Features of rows [ROWS or 1, 1, 1] in the accumulation dtype; zero outside. FULL: no turn has other dims."""
     offset = (row * kernels + kernel[None, :, None]) * dims + dim[None, None, :]
-    return tl.load(features_ptr + offset, mask=inside & (dim < dims)[None, None, :], other=0.0).to(ACC)
+    mask = inside if FULL else inside & (dim < dims)[None, None, :]
+    return tl.load(features_ptr + offset, mask=mask, other=0.0).to(ACC)
 
 
 @triton.jit
-def _similarity(features_ptr, own, row, other, kernel, kernels, dims, inside, ACC, CHUNKED, DIMS):
+def _similarity(features_ptr, own, row, other, kernel, kernels, dims, inside, ACC, CHUNKED, DIMS, FULL):
     """exp(-||M_row - M_other||_1), [ROWS, KERNELS]."""
     dim = tl.arange(0, DIMS)
     present = (kernel < kernels)[None, :, None]
     if CHUNKED:
         distance = tl.zeros([row.shape[0], kernel.shape[0]], ACC)
         for first in range(0, dims, DIMS):
-            mine = _load(features_ptr, row[:, None, None], kernel, first + dim, kernels, dims, inside, ACC)
-            theirs = _load(features_ptr, other, kernel, first + dim, kernels, dims, present, ACC)
+            mine = _load(features_ptr, row[:, None, None], kernel, first + dim, kernels, dims, inside, ACC, FULL)
+            theirs = _load(features_ptr, other, kernel, first + dim, kernels, dims, present, ACC, FULL)
             distance += tl.sum(tl.abs(mine - theirs), axis=2)
     else:
-        theirs = _load(features_ptr, other, kernel, dim, kernels, dims, present, ACC)
+        theirs = _load(features_ptr, other, kernel, dim, kernels, dims, present, ACC, FULL)
         distance = tl.sum(tl.abs(own - theirs), axis=2)
     return exp(-distance)
 
@@ -49,25 +50,24 @@ def similarities_kernel(
     ROWS: tl.constexpr,
     KERNELS: tl.constexpr,
     DIMS: tl.constexpr,
+    FULL: tl.constexpr,
     WIDE: tl.constexpr,
 ):
     ACC: tl.constexpr = accumulation_dtype(features_ptr.dtype.element_ty)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     kernel = tl.program_id(1) * KERNELS + tl.arange(0, KERNELS)
     if WIDE:
-        row = row.to(tl.int64)
+        row, kernels = row.to(tl.int64), kernels.to(tl.int64)
     inside = (row < batch)[:, None] & (kernel < kernels)[None, :]
     own = _load(
-        features_ptr, row[:, None, None], kernel, tl.arange(0, DIMS), kernels, dims, inside[:, :, None], ACC
+        features_ptr, row[:, None, None], kernel, tl.arange(0, DIMS), kernels, dims, inside[:, :, None], ACC, FULL
     )  # fmt: skip
     total = tl.zeros([ROWS, KERNELS], ACC)
     for first in range(0, batch, BLOCK):
         part = tl.zeros([ROWS, KERNELS], ACC)
         for other in range(first, tl.minimum(first + BLOCK, batch)):
-            if WIDE:
-                other = other.to(tl.int64)
             value = _similarity(
-                features_ptr, own, row, other, kernel, kernels, dims, inside[:, :, None], ACC, CHUNKED, DIMS
+                features_ptr, own, row, other, kernel, kernels, dims, inside[:, :, None], ACC, CHUNKED, DIMS, FULL
             )
             part += value if INCLUDE_SELF else tl.where((row != other)[:, None], value, 0.0)
         total += part
@@ -88,6 +88,7 @@ def similarity_gradients_kernel(
     ROWS: tl.constexpr,
     KERNELS: tl.constexpr,
     DIMS: tl.constexpr,
+    FULL: tl.constexpr,
     WIDE: tl.constexpr,
 ):
     ACC: tl.constexpr = accumulation_dtype(features_ptr.dtype.element_ty)
@@ -95,25 +96,23 @@ def similarity_gradients_kernel(
     kernel = tl.program_id(1) * KERNELS + tl.arange(0, KERNELS)
     dim = tl.program_id(2) * DIMS + tl.arange(0, DIMS)
     if WIDE:
-        row = row.to(tl.int64)
+        row, kernels = row.to(tl.int64), kernels.to(tl.int64)
     inside = (row < batch)[:, None] & (kernel < kernels)[None, :]
     present = kernel < kernels
-    own = _load(features_ptr, row[:, None, None], kernel, dim, kernels, dims, inside[:, :, None], ACC)
+    own = _load(features_ptr, row[:, None, None], kernel, dim, kernels, dims, inside[:, :, None], ACC, FULL)
     own_grad = tl.load(grad_ptr + row[:, None] * kernels + kernel[None, :], mask=inside, other=0.0)
     total = tl.zeros([ROWS, KERNELS, DIMS], ACC)
     for first in range(0, batch, BLOCK):
         part = tl.zeros([ROWS, KERNELS, DIMS], ACC)
         for other in range(first, tl.minimum(first + BLOCK, batch)):
-            if WIDE:
-                other = other.to(tl.int64)
             value = _similarity(
-                features_ptr, own, row, other, kernel, kernels, dims, inside[:, :, None], ACC, CHUNKED, DIMS
+                features_ptr, own, row, other, kernel, kernels, dims, inside[:, :, None], ACC, CHUNKED, DIMS, FULL
             )
             grad = own_grad + tl.load(grad_ptr + other * kernels + kernel, mask=present, other=0.0)[None, :]
             weight = (grad * value)[:, :, None]
             if not INCLUDE_SELF:  # an infinite feature's difference from itself is NaN
                 weight = tl.where((row != other)[:, None, None], weight, 0.0)
-            theirs = _load(features_ptr, other, kernel, dim, kernels, dims, present[None, :, None], ACC)
+            theirs = _load(features_ptr, other, kernel, dim, kernels, dims, present[None, :, None], ACC, FULL)
             difference = own - theirs
             part -= tl.where(difference == 0.0, 0.0, tl.where(difference < 0.0, -weight, weight))
         total += part

@@ -9,6 +9,7 @@ from deepgen_fast.ops.batch_norm_act import triton as batch_norm
 from deepgen_fast.ops.bernoulli_log_likelihood import triton as bernoulli
 from deepgen_fast.ops.convolution import triton as convolution
 from deepgen_fast.ops.gaussian_log_likelihood import triton as gaussian
+from deepgen_fast.ops.minibatch_discrimination import triton as minibatch
 from deepgen_fast.ops.negative_elbo import triton as elbo
 from deepgen_fast.ops.reparameterize_kl import triton as posterior
 
@@ -40,6 +41,8 @@ def calls(device):
         (gaussian.gaussian_log_likelihood, (a, c, logvar, None, True)),
         (gaussian.gaussian_log_likelihood_backward, (row, a, c, logvar, None, False, True, False, True)),
         (elbo.negative_elbo, (a, c, None, None, a, b, None, None, 1.0, 0.0, 1, 0, True, True)),
+        (minibatch.minibatch_discrimination, (large[0], False)),
+        (minibatch.minibatch_discrimination_backward, (weight[0, :, :2, 0], large[0, :, :2], True)),
         (convolution.conv_transpose2d, (small, weight, None, shift, 2, 1, 0, 0, 0, 0.0, True)),
         (convolution.conv2d, (large, weight, None, None, 2, 1, 2, 0.2, False)),
         (convolution.conv2d_weight_gradient, (small, large, 4, 2, 1)),
