@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-OPS = ("reparameterize_kl", "bernoulli_log_likelihood", "gaussian_log_likelihood", "negative_elbo")
+OPS = (
+    "reparameterize_kl",
+    "bernoulli_log_likelihood",
+    "gaussian_log_likelihood",
+    "negative_elbo",
+    "minibatch_discrimination",
+)
 PHASES = ("forward", "backward", "both")
 
 # Vector instructions that a kernel's formulas need for 16 float32 lanes, counted by hand in csrc/cpu: an estimate
