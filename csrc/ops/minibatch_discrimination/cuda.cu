@@ -10,13 +10,12 @@ MinibatchShape shape_of(const Tensor& features, bool include_self) {
   return {features.size(0), features.size(1), features.size(2), include_self};
 }
 
-// Calls run(size), a constant: dimensions that a thread holds at a time.
-template <class Run>
+// Calls run(size), a constant: dimensions that a thread holds at a time. In double, 16 of them spill registers.
+template <class T, class Run>
 void with_dims(int64_t dims, Run&& run) {
-  if (dims <= 8)
-    run(std::integral_constant<int, 8>{});
-  else
-    run(std::integral_constant<int, 16>{});
+  if constexpr (sizeof(T) < sizeof(double))
+    if (dims > 8) return run(std::integral_constant<int, 16>{});
+  run(std::integral_constant<int, 8>{});
 }
 
 Tensor minibatch_discrimination(const Tensor& features, bool include_self) {
@@ -29,7 +28,7 @@ Tensor minibatch_discrimination(const Tensor& features, bool include_self) {
     auto* out = mutable_data<Compute<T>>(sums);
     const int64_t blocks = shape.example_tiles() * shape.kernel_tiles();
     if (blocks)
-      with_dims(shape.dims, [&](auto size) {
+      with_dims<T>(shape.dims, [&](auto size) {
         launcher.launch(&similarities_kernel<size(), T>, blocks, kMinibatchThreads, shape, in, out);
       });
     return sums;
@@ -48,7 +47,7 @@ Tensor minibatch_discrimination_backward(const Tensor& grad, const Tensor& featu
     const T* in = launcher.input<T>(features, features.numel(), "features");
     const auto* incoming = launcher.input<Compute<T>>(grad, grad.numel(), "grad");
     T* out = mutable_data<T>(grad_features);
-    with_dims(shape.dims, [&](auto size) {
+    with_dims<T>(shape.dims, [&](auto size) {
       const int64_t blocks = shape.example_tiles() * shape.kernel_tiles() * shape.chunks(size());
       if (blocks)
         launcher.launch(&similarity_gradients_kernel<size(), T>, blocks, kMinibatchThreads, shape, in, incoming, out);
