@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from deepgen_fast.example import Example, cast_floats
+from deepgen_fast.nn import VirtualBatchNorm
 
 # Normalisation keeps float32 weights: it reads bfloat16 activations either way.
-_FLOAT32_MODULES = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+_FLOAT32_MODULES = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, VirtualBatchNorm)
 
 
 class Precision(Protocol):
