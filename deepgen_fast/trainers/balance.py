@@ -85,12 +85,10 @@ def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise)
                 fake = model.generate(model.draw_latent(rows, noise, real))
             loss = plain.discriminator_loss(model, real, fake)
             sums += _judgement(loss, objective.decision).cpu()
-            count += len(loss.fake_logits)  # of some models several an example
-    return _means(sums.tolist(), count, objective.decision) if count else {}
             for name, value in loss.parts.items():
                 total, seen = parts.get(name, (0.0, 0))
                 parts[name] = total + float(value) * rows, seen + rows
-            count += rows
+            count += len(loss.fake_logits)  # of some models several an example
     found = _means(sums.tolist(), count, objective.decision) if count else {}
     return found | {f"discriminator_{name}": total / seen for name, (total, seen) in parts.items()}
 

@@ -192,10 +192,10 @@ def _check_kind(config: RunConfig, splits: DatasetSplits) -> None:
 
 def _with_few_labels(splits: DatasetSplits, per_class: int, seed: int) -> DatasetSplits:
     train = keep_labels(splits.train, per_class, seed=seed, name=splits.name)
-    held_out = [splits.validation, splits.test]
+    validation, test = splits.validation, splits.test
     if not per_class:  # classes that were found without labels have no names to compare
-        held_out = [None if part is None else keep_labels(part, 0) for part in held_out]
-    return DatasetSplits(splits.name, train, *held_out)
+        validation, test = (None if part is None else keep_labels(part, 0) for part in (validation, test))
+    return replace(splits, train=train, validation=validation, test=test)
 
 
 def _binary(split: Split | None, mode: str) -> Split | None:

@@ -13,6 +13,7 @@ from torch import nn
 from deepgen_fast.models import (
     agreed_event_shape,
     build_model,
+    catgan,
     conditional_gan,
     conditional_vae,
     dcgan,
@@ -24,6 +25,7 @@ from deepgen_fast.models import (
 from deepgen_fast.objectives import (
     ELBO,
     AdversarialObjective,
+    CategoricalObjective,
     InformationObjective,
     PyramidObjective,
     SentenceELBO,
@@ -38,14 +40,6 @@ from deepgen_fast.trainers.config import (
     Section,
     TrainerConfig,
 )
-    catgan,
-    conditional_gan,
-    dcgan,
-    fully_connected_gan,
-    infogan,
-)
-from deepgen_fast.objectives import AdversarialObjective, CategoricalObjective, InformationObjective, build_objective
-from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.sections import model_section, section_of
