@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -24,6 +25,13 @@ def with_event(example: Example, event: Tensor) -> Example:
 def rows_of(example: Example, rows: slice) -> Example:
     """Some of the examples of a batch."""
     return example[rows] if isinstance(example, Tensor) else tuple(part[rows] for part in example)
+
+
+def joined(examples: Sequence[Example]) -> Example:
+    """Several batches as one."""
+    if isinstance(examples[0], Tensor):
+        return torch.cat(list(examples))
+    return tuple(torch.cat(parts) for parts in zip(*examples, strict=True))
 
 
 def cast_floats(example: Example, dtype: torch.dtype) -> Example:

@@ -35,6 +35,15 @@ Examples = Annotated[
         "about 20 s on two cores.",
     ),
 ]
+Classify = Annotated[
+    bool,
+    typer.Option(
+        "--classify",
+        help="Of a class-conditional density p(x|y), such as a cvae's: classify the split by Bayes' rule, with the "
+        "shares of the classes in the training data and importance-weighted log p(x|y).",
+    ),
+]
+ClassSamples = Annotated[int, typer.Option(min=1, help="Samples of z an example and class, for --classify.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -43,6 +52,8 @@ def evaluate(
     split: SplitName = "test",
     samples: Samples = 5000,
     examples: Examples = 500,
+    classify: Classify = False,
+    class_samples: ClassSamples = 100,
     checkpoint: Checkpoint = "best",
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -62,12 +73,17 @@ def evaluate(
         deepgen-fast evaluate runs/digits --split validation --samples 500
 
         deepgen-fast evaluate runs/digits --examples 0 --json
+
+        deepgen-fast evaluate runs/by-class --classify
     """
     from rich.console import Console
 
+    from deepgen_fast.cli.classification import check_classifier, measure_classes
     from deepgen_fast.cli.runs import open_run
 
     opened = open_run(run, checkpoint)
+    if classify:
+        check_classifier(opened)
     shown: Callable[[dict[str, Any], str], Table]
     if opened.kind == "gan":
         from deepgen_fast.cli import evaluate_gan
@@ -75,6 +91,8 @@ def evaluate(
         values, shown = evaluate_gan.measure(opened, split, seed=seed), evaluate_gan.table_of
     else:
         values, shown = measure(opened, split, samples=samples, examples=examples, seed=seed), table_of
+    if classify:
+        values |= measure_classes(opened, split, samples=class_samples, seed=seed)
     path = opened.directory / f"evaluation-{split}.json"
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     if as_json:
@@ -88,6 +106,8 @@ def measure(run: Run, split: str, *, samples: int, examples: int, seed: int) -> 
     from deepgen_fast import metrics
     from deepgen_fast.cli.progress import progress_bar
     from deepgen_fast.cli.runs import some_examples, split_examples
+    from deepgen_fast.example import event_of
+    from deepgen_fast.metrics.evaluation import takes_labels
 
     data = split_examples(run, split)
     elbo = metrics.evaluate_elbo(run.model, data, seed=seed)
@@ -115,7 +135,8 @@ def measure(run: Run, split: str, *, samples: int, examples: int, seed: int) -> 
         )
         values["log_p_examples"] = len(estimate)
         values["log_p_samples"] = samples
-    values["bits_per_dimension"] = _bits(run, values.get("log_p", elbo.elbo), some)
+    values["conditional"] = takes_labels(run.model)
+    values["bits_per_dimension"] = _bits(run, values.get("log_p", elbo.elbo), event_of(some))
     return values
 
 
@@ -152,12 +173,14 @@ def table_of(values: dict[str, Any], title: str) -> Table:
         spread = "" if error is None else f" ± {error:.{digits}f}"
         table.add_row(name, f"{values[key]:.{digits}f}{spread}", meaning)
 
-    row("ELBO", "elbo", f"lower bound on log p(x), nats an example, over {values['examples']} examples")
-    row("  reconstruction", "log_likelihood", "E_q\\[log p(x|z)]")
-    row("  KL", "kl", "KL(q(z|x) || p(z)): ELBO = reconstruction - KL")
+    # Of a class-conditional density everything is given the class.
+    bar, comma = ("|y", ",y") if values.get("conditional") else ("", "")
+    row("ELBO", "elbo", f"lower bound on log p(x{bar}), nats an example, over {values['examples']} examples")
+    row("  reconstruction", "log_likelihood", f"E_q\\[log p(x|z{comma})]")
+    row("  KL", "kl", f"KL(q(z|x{comma}) || p(z)): ELBO = reconstruction - KL")
     if "log_p" in values:
         row(
-            "log p(x)",
+            f"log p(x{bar})",
             "log_p",
             f"importance-weighted, {values['log_p_samples']} samples, {values['log_p_examples']} examples",
         )
@@ -173,4 +196,7 @@ def table_of(values: dict[str, Any], title: str) -> Table:
             f"{values['active_units']} of {values['latent_dim']}",
             "latents whose mean moves with x: variance above 0.01",
         )
+    if "accuracy" in values:
+        row("accuracy", "accuracy", f"of Bayes' rule, by {values['class_samples']} samples of log p(x|y) a class", 4)
+        row("log p(x)", "log_p_of_any_class", "log sum_y p(x|y) p(y), by the same samples")
     return table

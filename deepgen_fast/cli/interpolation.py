@@ -67,15 +67,13 @@ def draw_paths(run: Run, rows: int, steps: int, seed: int, path: Path, between: 
     model = run.model
     if between == "examples":
         with torch.no_grad():
-            ends = model.encode(some_examples(run, "test", 2 * rows)).mean
-        if len(ends) < 2 * rows:
-            raise UsageError(f"--rows: {rows} paths have {2 * rows} ends, but the test split has {len(ends)} examples")
+            x = some_examples(run, "test", 2 * rows)
+            mean = model.encode(x).mean
+        if len(mean) < 2 * rows:
+            raise UsageError(f"--rows: {rows} paths have {2 * rows} ends, but the test split has {len(mean)} examples")
+        ends = model.latent_of(mean, x)
     else:
-        generator = torch.Generator().manual_seed(seed)
-        if run.kind == "gan":
-            ends = model.draw_latent(2 * rows, BatchNoise(generator))
-        else:
-            ends = torch.randn(2 * rows, model.latent_dim, generator=generator)
+        ends = model.draw_latent(2 * rows, BatchNoise(torch.Generator().manual_seed(seed)))
     normal = getattr(model, "prior", "normal") == "normal"
 
     def half(part: slice) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,25 +89,23 @@ def draw_values(run: Run, count: int, seed: int, pixels: str = "mean", label: in
     from deepgen_fast.random import BatchNoise
 
     generator = torch.Generator().manual_seed(seed)
-    if run.kind == "gan":
-        latent = latents_of(run, count, BatchNoise(generator))
-        return decoded(run, latent if label is None else run.model.condition(latent, label))
-    likelihood = run.model.likelihood
-    z = torch.randn(count, run.model.latent_dim, generator=generator)
+    latent = latents_of(run, count, BatchNoise(generator))
+    if label is not None:
+        latent = run.model.condition(latent, label)
     if pixels == "mean":
-        return decoded(run, z)
+        return decoded(run, latent)
     with torch.no_grad():
-        outputs = [run.model.decode(part) for part in z.split(_BATCH_SIZE)]
-        return torch.cat([likelihood.sample(output, generator) for output in outputs])
+        outputs = [run.model.decode(part) for part in _chunks(latent)]
+        return torch.cat([run.model.likelihood.sample(output, generator) for output in outputs])
 
 
 def latents_of(run: Run, count: int, noise: BatchNoise) -> Any:
-    """Latents of a GAN; of one that is conditioned on real examples, beside those of the test split.
+    """Draws of a model's prior; of a GAN that is conditioned on real examples, beside those of the test split.
 
     Raises:
         UsageError: the split has fewer.
     """
-    if not run.model.conditioned:
+    if run.kind != "gan" or not run.model.conditioned:
         return run.model.draw_latent(count, noise)
     from deepgen_fast.cli.runs import some_examples
 
@@ -120,16 +119,17 @@ def latents_of(run: Run, count: int, noise: BatchNoise) -> Any:
 
 
 def decoded(run: Run, z: Any) -> Tensor:
-    """Examples `[n, *event]` of latents `[n, latent_dim]` (of some GANs a tuple with more): E[x|z], or G(z) as data."""
+    """Examples `[n, *event]` of latents `[n, latent_dim]` (of some a tuple with more): E[x|z], or G(z) as data."""
     import torch
 
     model = run.model
-    chunks = (
-        z.split(_BATCH_SIZE) if isinstance(z, torch.Tensor) else zip(*(t.split(_BATCH_SIZE) for t in z), strict=True)
-    )
     with torch.no_grad():
-        parts = [model.decode(part) for part in chunks]
+        parts = [model.decode(part) for part in _chunks(z)]
         return torch.cat(parts if run.kind == "gan" else [model.likelihood.mean(part) for part in parts])
+
+
+def _chunks(z: Any) -> Iterable[Any]:
+    return zip(*(part.split(_BATCH_SIZE) for part in z), strict=True) if isinstance(z, tuple) else z.split(_BATCH_SIZE)
 
 
 def prior_of(run: Run) -> str:
@@ -170,11 +170,12 @@ def draw_reconstructions(run: Run, split: str, count: int, path: Path) -> Path:
     """Write examples of a split above their reconstructions."""
     from deepgen_fast.cli import figures
     from deepgen_fast.cli.runs import some_examples
+    from deepgen_fast.example import event_of
 
     x = some_examples(run, split, count)
     shape = run.model.event_shape
     return figures.reconstruction_grid(
-        figures.as_images(x, shape),
+        figures.as_images(event_of(x), shape),
         figures.as_images(run.model.reconstruct(x), shape),
         path,
         title=f"Examples of the {split} split above their reconstructions, E[x|z] at z = E[z|x]",

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from deepgen_fast.cli.errors import UsageError
 from deepgen_fast.data import DatasetSplits, LoaderBatches, Split, binarize
-from deepgen_fast.trainers import ConfigError, LoadedRun, RunConfig, load_run, load_run_data
+from deepgen_fast.example import Example, event_of, joined, with_event
+from deepgen_fast.metrics.evaluation import takes_labels
+from deepgen_fast.trainers import ConfigError, LoadedRun, RunConfig, load_run, load_run_data, system_named
+from deepgen_fast.trainers.run import labels_of
 
 _SPLITS = ("train", "validation", "test")
 _BATCH_SIZE = 512
@@ -92,34 +94,39 @@ class BinarizedBatches:
         self.batches = batches
         self.mode = mode
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Example]:
         generator = torch.Generator().manual_seed(0)
         for batch in self.batches:
-            yield binarize(batch, self.mode, generator)
+            yield with_event(batch, binarize(event_of(batch), self.mode, generator))
 
 
-def split_examples(run: Run, name: str) -> Tensor | BinarizedBatches:
-    """Examples of a split, binary where the run made them so: `[N, *event]`, or batches of large data.
+def split_examples(run: Run, name: str) -> Example | BinarizedBatches:
+    """Examples of a split, binary where the run made them so: `[N, *event]`, or batches of large data; with labels
+    beside them where a VAE takes them.
 
     Training examples, which a run draws anew at every visit, are drawn once.
     """
     return _examples(run, name, split_named(run.data, name))
 
 
-def some_examples(run: Run, name: str, count: int) -> Tensor:
-    """At most count examples `[n, *event]`, at even distances: data often come sorted by class."""
+def some_examples(run: Run, name: str, count: int) -> Example:
+    """At most count examples `[n, *event]`, at even distances: data often come sorted by class; the pair of them and
+    their labels where a VAE takes them."""
     split = split_named(run.data, name)
     if count < len(split):
         split = split.subset(torch.arange(count) * len(split) // count)
     examples = _examples(run, name, split)
-    return examples if isinstance(examples, Tensor) else torch.cat(list(examples))
+    return joined(list(examples)) if isinstance(examples, BinarizedBatches) else examples
 
 
-def _examples(run: Run, name: str, split: Split) -> Tensor | BinarizedBatches:
+def _examples(run: Run, name: str, split: Split) -> Example | BinarizedBatches:
     # Held-out splits come binary from load_run_data.
     mode = run.config.data.binarize if name == "train" else "none"
+    labels = labels_of(system_named(run.config.system), split, run.data.name) if takes_labels(run.model) else None
     if split.images is not None:
-        return binarize(split.images, mode, torch.Generator().manual_seed(0))
+        images = binarize(split.images, mode, torch.Generator().manual_seed(0))
+        return images if labels is None else (images, labels)
     assert split.dataset is not None
     workers = run.config.data.num_workers
-    return BinarizedBatches(LoaderBatches(split.dataset, _BATCH_SIZE, shuffle=False, num_workers=workers), mode)
+    batches = LoaderBatches(split.dataset, _BATCH_SIZE, shuffle=False, num_workers=workers, labels=labels)
+    return BinarizedBatches(batches, mode)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen_fast.metrics.evaluation import device_of
+from deepgen_fast.metrics.evaluation import device_of, takes_labels
 from deepgen_fast.metrics.importance import importance_weighted_log_likelihood
 from deepgen_fast.models.conditional_vae import ConditionalVAE
 
@@ -135,5 +135,5 @@ def check_class_conditional(model: object) -> None:
     Raises:
         TypeError: it has no p(x|y).
     """
-    if not getattr(model, "takes_labels", False):
+    if not takes_labels(model):
         raise TypeError(f"model: expected one of p(x|y), such as a ConditionalVAE, got a {type(model).__name__}")
