@@ -10,6 +10,7 @@ from deepgen_fast.models.conditional_gan import ConditionalGAN, conditional_gan
 from deepgen_fast.models.conditional_vae import ConditionalVAE, conditional_vae
 from deepgen_fast.models.convolutional_vae import convolutional_vae
 from deepgen_fast.models.dcgan import dcgan
+from deepgen_fast.models.deep_latent_gaussian import DeepLatentGaussianModel, deep_latent_gaussian
 from deepgen_fast.models.event_shape import agreed_event_shape, is_image
 from deepgen_fast.models.fully_connected_gan import fully_connected_gan
 from deepgen_fast.models.gan import GAN
@@ -32,6 +33,7 @@ __all__ = [
     "CodePosterior",
     "ConditionalGAN",
     "ConditionalVAE",
+    "DeepLatentGaussianModel",
     "GaussianLikelihood",
     "InfoGAN",
     "Likelihood",
@@ -46,6 +48,7 @@ __all__ = [
     "conditional_vae",
     "convolutional_vae",
     "dcgan",
+    "deep_latent_gaussian",
     "fully_connected_gan",
     "infogan",
     "is_image",

@@ -10,6 +10,7 @@ from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Ob
 from deepgen_fast.objectives.entropies import CategoricalObjective, certainty_logits, entropies, marginal_entropy
 from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
+from deepgen_fast.objectives.hierarchical_elbo import HierarchicalELBO
 from deepgen_fast.objectives.lapgan import PyramidObjective
 from deepgen_fast.objectives.mutual_information import (
     InformationObjective,
@@ -23,6 +24,7 @@ __all__ = [
     "AdversarialLoss",
     "AdversarialObjective",
     "CategoricalObjective",
+    "HierarchicalELBO",
     "ImportanceWeightedBound",
     "InformationObjective",
     "Loss",

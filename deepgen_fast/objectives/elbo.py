@@ -93,13 +93,13 @@ class ELBO:
             step: optimiser step, for the warm-up; None for the full beta.
             generator: decides the noise; torch's default generator when None.
         """
-        _, _, decoder_output, posterior = model(x, num_samples=self.num_samples, generator=generator)
-        output, likelihood_logvar = model.likelihood.split(decoder_output)
+        made = model(x, num_samples=self.num_samples, generator=generator)
+        output, likelihood_logvar = model.likelihood.split(made.decoder_output)
         value, log_likelihood, kl = dgf.negative_elbo(
             output,
             event_of(x),
-            posterior.mean,
-            **posterior.kwargs(),
+            made.posterior.mean,
+            **made.posterior.kwargs(),
             likelihood=model.likelihood.kind,
             likelihood_logvar=likelihood_logvar,
             beta=self.beta_at(step),
@@ -144,11 +144,12 @@ class ImportanceWeightedBound:
         target = event_of(x)
         zeros = target.new_zeros(target.shape[0], model.latent_dim)
         noise, _ = dgf.reparameterize_kl(zeros, zeros, num_samples=self.num_samples, generator=generator)
-        z, kl, decoder_output, posterior = model(x, num_samples=self.num_samples, noise=noise)
+        made = model(x, num_samples=self.num_samples, noise=noise)
         # From here on eps is what made z, rounded to the posterior's dtype (bfloat16 under autocast).
-        noise = noise.to(posterior.mean.dtype)
-        log_likelihood = model.likelihood.log_likelihood(decoder_output, target, reduction="sample")
-        return log_likelihood + posterior.log_ratio(z, noise, log_likelihood.dtype), log_likelihood, kl
+        noise = noise.to(made.posterior.mean.dtype)
+        log_likelihood = model.likelihood.log_likelihood(made.decoder_output, target, reduction="sample")
+        log_ratio = made.posterior.log_ratio(made.z, noise, log_likelihood.dtype)
+        return log_likelihood + log_ratio, log_likelihood, made.kl
 
     def __call__(
         self, model: Any, x: Example, step: int | None = None, generator: torch.Generator | None = None

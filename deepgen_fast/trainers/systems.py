@@ -17,6 +17,7 @@ from deepgen_fast.models import (
     conditional_gan,
     conditional_vae,
     dcgan,
+    deep_latent_gaussian,
     fully_connected_gan,
     infogan,
     lapgan,
@@ -26,6 +27,7 @@ from deepgen_fast.objectives import (
     ELBO,
     AdversarialObjective,
     CategoricalObjective,
+    HierarchicalELBO,
     InformationObjective,
     PyramidObjective,
     SentenceELBO,
@@ -190,6 +192,7 @@ SYSTEMS = {
             VAETrainer, _bernoulli, binarizes=True,
         ),
         variational("cvae", "conditional VAE", conditional_vae, labelled=True),
+        variational("dlgm", "deep latent Gaussian model", deep_latent_gaussian, HierarchicalELBO),
         variational(
             "sentence-vae", "sentence VAE", sentence_vae, SentenceELBO, settings=SentenceTrainerConfig, binarizes=False,
             example_data="--data lines.txt --min-count 3", data=SentenceDataConfig,
