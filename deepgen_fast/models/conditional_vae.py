@@ -21,6 +21,8 @@ from deepgen_fast.models.two_layer_vae import TwoLayerDecoder, TwoLayerEncoder
 from deepgen_fast.models.vae import VAE
 from deepgen_fast.random import BatchNoise
 
+_LABEL_STD = 2.0
+
 
 class ConditionalVAE(VAE):
     """x given its class y: log p(x|y) >= E_q[log p(x|z, y)] - KL(q(z|x, y) || p(z)).
@@ -30,8 +32,8 @@ class ConditionalVAE(VAE):
     ``deepgen_fast.metrics.generative_classification``.
 
     Args:
-        encoder: maps x ``[B, *event_shape]`` flattened, and one-hot labels beside it, to ``(mean, scale)``.
-        decoder: maps z ``[N, latent_dim]`` and one-hot labels beside it to ``[N, *out]``.
+        encoder: maps x ``[B, *event_shape]`` and one-hot labels ``[B, K]`` to ``(mean, scale)``.
+        decoder: maps z ``[N, latent_dim]`` and one-hot labels ``[N, K]`` to ``[N, *out]``.
         num_classes: K; labels are 0 to K - 1.
         options: of ``VAE``.
 
@@ -62,7 +64,7 @@ class ConditionalVAE(VAE):
             raise TypeError(f"x: expected a pair of examples and labels, got {type(x).__name__}")
         event, labels = x
         check_pixel_batch(event, self.event_shape)
-        mean, scale = self.encoder(torch.cat([event.flatten(1), self._one_hot(labels, event.flatten(1))], -1))
+        mean, scale = self.encoder(event, self._one_hot(labels, event.flatten(1)))
         return Posterior(mean, scale, self.scale)
 
     def decode(self, z: Any) -> Tensor:
@@ -70,7 +72,8 @@ class ConditionalVAE(VAE):
         z, labels = z
         if z.dim() < 2 or z.shape[-1] != self.latent_dim:
             raise ValueError(f"z: expected shape [(samples,) batch, {self.latent_dim}], got {list(z.shape)}")
-        return self._decoded(torch.cat([z, self._one_hot(labels, z)], -1))
+        y = self._one_hot(labels, z)
+        return self.decoder(z.flatten(0, -2), y.flatten(0, -2)).unflatten(0, z.shape[:-1])
 
     def latent_of(self, z: Tensor, x: Example) -> Any:
         """z and the labels of ``x``."""
@@ -90,6 +93,25 @@ class ConditionalVAE(VAE):
         """The same z with other labels, ``[B]`` or one for all; see ``VAE.condition``."""
         z, _ = latent
         return z, as_labels(labels, len(z), self.num_classes).to(z.device)
+
+
+class LabelBeside(nn.Module):
+    """A network of one input, given the label as K more numbers of it, one of them 1: the weights of its first linear
+    layer, ``hidden``, then hold a vector of each class.
+
+    These begin as wide as N(0, ``label_std``^2), so that a class has hidden units of its own from the start. Narrow
+    ones, as other weights are drawn, leave the label unheard beside hundreds of pixels: z then learns to carry the
+    class first, and the label has nothing left to say.
+    """
+
+    def __init__(self, network: TwoLayerEncoder | TwoLayerDecoder, num_classes: int, label_std: float) -> None:
+        super().__init__()
+        self.network = network
+        with torch.no_grad():
+            network.hidden.weight[:, -num_classes:].normal_(0.0, label_std)
+
+    def forward(self, first: Tensor, y: Tensor) -> Any:
+        return self.network(torch.cat([first.flatten(1), y], 1))
 
 
 def conditional_vae(
@@ -127,9 +149,11 @@ def conditional_vae(
     width = math.prod(shape) + num_classes
     model_likelihood = build_likelihood(likelihood, variance, shape)
     output_shape = decoder_shape(model_likelihood, shape)
+    encoder = TwoLayerEncoder(width, hidden_dim, latent_dim, build_activation(activation), scale_activation)
+    decoder = TwoLayerDecoder(latent_dim + num_classes, hidden_dim, output_shape, build_activation(activation))
     return ConditionalVAE(
-        TwoLayerEncoder(width, hidden_dim, latent_dim, build_activation(activation), scale_activation),
-        TwoLayerDecoder(latent_dim + num_classes, hidden_dim, output_shape, build_activation(activation)),
+        LabelBeside(encoder, num_classes, _LABEL_STD),
+        LabelBeside(decoder, num_classes, _LABEL_STD),
         num_classes=num_classes,
         event_shape=shape,
         latent_dim=latent_dim,
