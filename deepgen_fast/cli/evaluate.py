@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepgen_fast.cli import sentences
 from deepgen_fast.cli.arguments import Checkpoint, RunDirectory, Seed, SplitName
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from deepgen_fast.cli.runs import Run
 
 Samples = Annotated[
-    int,
+    int | None,
     typer.Option(
         min=1,
+        show_default="5000; of sentences 100",
         help="Samples of z an example for log p(x). The estimate rises towards the truth with their "
         "number; 5,000 is "
         "what papers report.",
@@ -44,13 +46,14 @@ Classify = Annotated[
     ),
 ]
 ClassSamples = Annotated[int, typer.Option(min=1, help="Samples of z an example and class, for --classify.")]
+_SAMPLES = 5000
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def evaluate(
     run: RunDirectory,
     split: SplitName = "test",
-    samples: Samples = 5000,
+    samples: Samples = None,
     examples: Examples = 500,
     classify: Classify = False,
     class_samples: ClassSamples = 100,
@@ -63,8 +66,8 @@ def evaluate(
     Of a VAE: the ELBO split into reconstruction and KL, log p(x), bits per dimension and active units, in nats an
     example, averaged over the split. The ELBO bounds log p(x) from below; the importance-weighted estimate (Burda et
     al. 2016) lies between the two. Of a GAN: what its discriminator says of real and generated examples, and how far
-    generated ones lie apart beside real ones; --samples and --examples do not matter. The same seed gives the same
-    numbers. They are also written to RUN/evaluation-SPLIT.json.
+    generated ones lie apart beside real ones; --samples and --examples do not matter. Of a sentence VAE, perplexities a
+    word beside the bound. The same seed gives the same numbers. They are also written to RUN/evaluation-SPLIT.json.
 
     Examples:
 
@@ -101,7 +104,7 @@ def evaluate(
         Console().print(shown(values, f"{opened.directory}: {split} split"))
 
 
-def measure(run: Run, split: str, *, samples: int, examples: int, seed: int) -> dict[str, Any]:
+def measure(run: Run, split: str, *, samples: int | None, examples: int, seed: int) -> dict[str, Any]:
     """Every metric of a run on one of its splits, as plain numbers; None where one does not apply."""
     from deepgen_fast import metrics
     from deepgen_fast.cli.progress import progress_bar
@@ -110,8 +113,9 @@ def measure(run: Run, split: str, *, samples: int, examples: int, seed: int) -> 
     from deepgen_fast.metrics.evaluation import takes_labels
 
     data = split_examples(run, split)
-    elbo = metrics.evaluate_elbo(run.model, data, seed=seed)
-    active = metrics.active_units(run.model, data) if elbo.num_examples > 1 else None
+    batches: dict[str, int] = {"batch_size": sentences.BATCH_SIZE} if run.of_sentences else {}
+    elbo = metrics.evaluate_elbo(run.model, data, seed=seed, **batches)
+    active = metrics.active_units(run.model, data, **batches) if elbo.num_examples > 1 else None
     values: dict[str, Any] = {
         "split": split,
         "seed": seed,
@@ -125,9 +129,11 @@ def measure(run: Run, split: str, *, samples: int, examples: int, seed: int) -> 
     }
     some = some_examples(run, split, max(examples, 1))
     if examples:
+        samples = samples or (sentences.SAMPLES if run.of_sentences else _SAMPLES)
+        chunks: dict[str, int] = {"chunk_size": 4 * sentences.BATCH_SIZE} if run.of_sentences else {}
         with progress_bar("log p(x)") as progress:
             estimate = metrics.importance_weighted_log_likelihood(
-                run.model, some, samples, seed=seed, progress=progress
+                run.model, some, samples, seed=seed, progress=progress, **chunks
             )
         values["log_p"] = estimate.mean().item()
         values["log_p_standard_error"] = _finite(
@@ -135,6 +141,8 @@ def measure(run: Run, split: str, *, samples: int, examples: int, seed: int) -> 
         )
         values["log_p_examples"] = len(estimate)
         values["log_p_samples"] = samples
+    if run.of_sentences:
+        return values | sentences.perplexities(values, data, some)
     values["conditional"] = takes_labels(run.model)
     values["bits_per_dimension"] = _bits(run, values.get("log_p", elbo.elbo), event_of(some))
     return values
@@ -184,7 +192,9 @@ def table_of(values: dict[str, Any], title: str) -> Table:
             "log_p",
             f"importance-weighted, {values['log_p_samples']} samples, {values['log_p_examples']} examples",
         )
-    if values["bits_per_dimension"] is None:
+    row("perplexity, bound", "perplexity_bound", "words a word is as hard to tell as one of: exp(-ELBO / words)")
+    row("perplexity", "perplexity", "the same by log p(x)")
+    if values.get("bits_per_dimension", 0.0) is None:
         table.caption = (
             "Grey pixels under a Bernoulli: a training loss, not a log-probability of the data "
             "(train with --binarize stochastic for one)."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepgen_fast.cli import sentences
 from deepgen_fast.cli.arguments import Checkpoint, Output, RunDirectory, Seed
 from deepgen_fast.cli.errors import UsageError
 
@@ -36,7 +37,7 @@ def interpolate(
 
     Paths follow great circles where the prior is normal, straight lines where it is uniform: so they stay where the
     prior has its mass. A model that has learned the data by heart jumps from one example to another. Where a latent has
-    a class or a categorical code, each row keeps one.
+    a class or a categorical code, each row keeps one. Between sentences paths are straight, and printed: a line a step.
 
     Examples:
 
@@ -51,15 +52,33 @@ def interpolate(
     from deepgen_fast.cli.runs import open_run
 
     opened = open_run(run, checkpoint, encoding=between == "examples")
+    if opened.of_sentences:
+        latents = latent_paths(opened, rows, steps, seed, between, spherical=False)
+        return sentences.show(sentences.homotopies(opened, latents, steps), out)
     print(draw_paths(opened, rows, steps, seed, out or opened.figures / "interpolation.png", between))
 
 
 def draw_paths(run: Run, rows: int, steps: int, seed: int, path: Path, between: str = "samples") -> Path:
     """Write a grid of paths between pairs of latents."""
-    import torch
-
     from deepgen_fast.cli import figures
     from deepgen_fast.cli.pictures import decoded, prior_of
+
+    normal = getattr(run.model, "prior", "normal") == "normal"
+    latents = latent_paths(run, rows, steps, seed, between, spherical=normal)
+    images = figures.as_images(decoded(run, latents), run.model.event_shape)
+    ends_are = prior_of(run) if between == "samples" else "E[z|x] of test examples"
+    lines = "great circles" if normal else "straight lines"
+    return figures.image_grid(images, path, title=f"Between two latents, {ends_are}, along {lines}", columns=steps)
+
+
+def latent_paths(run: Run, rows: int, steps: int, seed: int, between: str, *, spherical: bool) -> Any:
+    """Latents ``[rows * steps, ...]`` as the model decodes them, path by path.
+
+    Raises:
+        UsageError: when the test split has fewer examples than the paths have ends.
+    """
+    import torch
+
     from deepgen_fast.cli.runs import some_examples
     from deepgen_fast.models import latent_path
     from deepgen_fast.random import BatchNoise
@@ -74,16 +93,11 @@ def draw_paths(run: Run, rows: int, steps: int, seed: int, path: Path, between: 
         ends = model.latent_of(mean, x)
     else:
         ends = model.draw_latent(2 * rows, BatchNoise(torch.Generator().manual_seed(seed)))
-    normal = getattr(model, "prior", "normal") == "normal"
 
     def half(part: slice) -> Any:
         return ends[part] if isinstance(ends, torch.Tensor) else tuple(tensor[part] for tensor in ends)
 
     # Far apart in the split, so of different classes where the data are sorted.
-    course = latent_path(half(slice(rows)), half(slice(rows, None)), steps, spherical=normal)
+    course = latent_path(half(slice(rows)), half(slice(rows, None)), steps, spherical=spherical)
     single = isinstance(course, torch.Tensor)
-    latents = course.flatten(0, 1) if single else tuple(tensor.flatten(0, 1) for tensor in course)
-    images = figures.as_images(decoded(run, latents), model.event_shape)
-    ends_are = prior_of(run) if between == "samples" else "E[z|x] of test examples"
-    lines = "great circles" if normal else "straight lines"
-    return figures.image_grid(images, path, title=f"Between two latents, {ends_are}, along {lines}", columns=steps)
+    return course.flatten(0, 1) if single else tuple(tensor.flatten(0, 1) for tensor in course)

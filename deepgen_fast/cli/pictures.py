@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepgen_fast.cli import sentences
 from deepgen_fast.cli.arguments import Checkpoint, Output, RunDirectory, Seed, SplitName
 from deepgen_fast.cli.errors import UsageError
 
@@ -24,11 +25,9 @@ Pixels = Annotated[
     str,
     typer.Option(
         metavar="mean|draw",
-        help="Of a VAE. mean: E[x|z], the usual picture. draw: x ~ p(x|z), with the pixel noise of the likelihood.",
+        help="Of a VAE. mean: E[x|z], the usual picture, or the likeliest word each time. draw: x ~ p(x|z), noisy.",
     ),
 ]
-
-
 Label = Annotated[
     int | None,
     typer.Option(min=0, help="Of a system with classes (or a categorical code): draw this one, not each in turn."),
@@ -47,7 +46,7 @@ def sample(
     """Draw new examples, z from the prior and x from p(x|z) or x = G(z), and write them as a picture or as numbers.
 
     A name that ends in .npy gets the float32 array `[count, *event]` instead of a picture: the way for data
-    that are no images.
+    that are no images. Sentences are printed, one a line, or written to the file.
 
     Examples:
 
@@ -71,6 +70,8 @@ def sample(
             raise UsageError(f"--label: a {opened.config.system} has no classes to choose from")
         if label >= opened.model.num_classes:
             raise UsageError(f"--label: expected 0 to {opened.model.num_classes - 1}, got {label}")
+    if opened.of_sentences:
+        return sentences.show(sentences.sampled(opened, count, seed, pixels), out)
     path = out or opened.figures / "samples.png"
     if path.suffix == ".npy":
         import numpy as np
@@ -152,7 +153,7 @@ def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mea
 def reconstruct(
     run: RunDirectory, count: Count = 40, split: SplitName = "test", out: Output = None, checkpoint: Checkpoint = "best"
 ) -> None:
-    """Picture examples of a split above what the model makes of them: E[x|z] at z = E[z|x].
+    """Picture examples of a split above what the model makes of them: E[x|z] at z = E[z|x]; print pairs of sentences.
 
     Examples:
 
@@ -163,6 +164,8 @@ def reconstruct(
     from deepgen_fast.cli.runs import open_run
 
     opened = open_run(run, checkpoint, encoding=True)
+    if opened.of_sentences:
+        return sentences.show(sentences.reconstructed(opened, split, count), out)
     print(draw_reconstructions(opened, split, count, out or opened.figures / f"reconstructions-{split}.png"))
 
 
@@ -228,12 +231,12 @@ def manifold(
     if latent_dim < 2:
         raise UsageError(f"{run}: its latent space has {latent_dim} dimension; the plane needs 2 or more")
     print(draw_plane(opened, split, chosen, folder / "latent_plane.png"))
-    if latent_dim == 2:
+    if latent_dim == 2 and not opened.of_sentences:
         print(draw_manifold(opened, side, folder / "manifold.png"))
     else:
         typer.echo(
-            f"(b) is left out: it decodes a square of 2-D latents, and this model has {latent_dim}. "
-            "Train one with --latent-dim 2 for it.",
+            f"(b) is left out: it decodes a square of 2-D latents to images, and this is a {opened.config.system} of "
+            f"{latent_dim}. Train a model of images with --latent-dim 2 for it.",
             err=True,
         )
 

@@ -38,6 +38,11 @@ class Run:
         return self.loaded.kind
 
     @property
+    def of_sentences(self) -> bool:
+        """Whether its examples are sentences."""
+        return system_named(self.config.system).of_sentences
+
+    @property
     def config(self) -> RunConfig:
         return self.loaded.config
 

@@ -105,6 +105,11 @@ class Vocabulary:
             numbers[row, : len(sentence) + 1] = torch.tensor([*(self._numbers.get(w, UNK) for w in sentence), EOS])
         return numbers
 
+    def pairs(self, given: Tensor, made: Tensor) -> str:
+        """Sentences ``[N, T]``, each above what was made of it, which is indented."""
+        lines = zip(self.decode(given), self.decode(made), strict=True)
+        return "\n".join(f"{above}\n    {below}" for above, below in lines)
+
     def decode(self, numbers: Tensor) -> list[str]:
         """Sentences of ``numbers [N, T]``: each up to its ``EOS`` or padding, ``<bos>`` left out.
 

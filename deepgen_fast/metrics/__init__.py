@@ -27,6 +27,7 @@ from deepgen_fast.metrics.kernel import KernelDistance, kernel_distance
 from deepgen_fast.metrics.latents import ActiveUnits, active_units, latent_means
 from deepgen_fast.metrics.modes import ModeCoverage, modes_found
 from deepgen_fast.metrics.neighbours import DensityCoverage, PrecisionRecall, density_coverage, precision_recall
+from deepgen_fast.metrics.perplexity import perplexity_per_word
 from deepgen_fast.metrics.sample_quality import SampleEvaluator, SampleQuality
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "kernel_distance",
     "latent_means",
     "modes_found",
+    "perplexity_per_word",
     "precision_recall",
     "train_image_classifier",
 ]

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-import deepgen_fast as dgf
 from deepgen_fast.data.sentences import check_sentences
 from deepgen_fast.data.vocabulary import BOS, PAD, Vocabulary
 from deepgen_fast.models.posterior import Posterior
 from deepgen_fast.models.sentence_decoder import SentenceDecoder
+from deepgen_fast.random import BatchNoise
 
-_SHOWN = 10  # sentences of each kind that a run shows as it trains
+_SHOWN = 10  # samples
 
 
 class SentenceOutput(NamedTuple):
@@ -56,18 +56,16 @@ class SentenceVAE(nn.Module):
         self,
         vocabulary: Vocabulary,
         length: int,
-        *,
         embedding_dim: int = 128,
         hidden_dim: int = 192,
         latent_dim: int = 16,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        sizes = {"length": length - 1, "embedding_dim": embedding_dim, "hidden_dim": hidden_dim}
-        for name, size in {**sizes, "latent_dim": latent_dim + 1}.items():
-            if size < 1:
-                least = {"length": 2, "latent_dim": 0}.get(name, 1)
-                raise ValueError(f"{name}: expected at least {least}, got {size + least - 1}")
+        least = {"length": (length, 2), "embedding_dim": (embedding_dim, 1), "hidden_dim": (hidden_dim, 1)}
+        for name, (size, bound) in {**least, "latent_dim": (latent_dim, 0)}.items():
+            if size < bound:
+                raise ValueError(f"{name}: expected at least {bound}, got {size}")
         if not 0.0 <= dropout < 1.0:
             raise ValueError(f"dropout: expected a number in [0, 1), got {dropout}")
         self.vocabulary = vocabulary
@@ -124,23 +122,24 @@ class SentenceVAE(nn.Module):
             shown: what the decoder reads; see ``log_likelihood``.
         """
         posterior = self.encode(x)
-        noise = None if noise is None else noise.to(posterior.mean.dtype)
-        z, kl = dgf.reparameterize_kl(
-            posterior.mean, posterior.scale, num_samples=num_samples, noise=noise, generator=generator
-        )
+        z, kl = posterior.draw(num_samples, noise, generator)
         return SentenceOutput(z, kl, self.log_likelihood(z, x, shown), posterior)
 
     def decode(self, z: Tensor, generator: torch.Generator | None = None, *, greedy: bool = True) -> Tensor:
         """Sentences ``[N, T]`` of ``z [N, latent_dim]``, greedily or drawn from p(x|z); see ``SentenceDecoder``."""
         return self.decoder.decode(z, self.event_shape[0], generator, greedy=greedy)
 
+    def latent_of(self, z: Tensor, x: Tensor) -> Tensor:
+        """What ``decode`` takes for ``z``: z itself."""
+        return z
+
+    def draw_latent(self, count: int, noise: BatchNoise | None = None) -> Tensor:
+        """z ~ N(0, I), ``[count, latent_dim]``."""
+        return (noise or BatchNoise()).normal((count, self.latent_dim), self.decoder.output.weight)
+
     def sample(self, n: int, generator: torch.Generator | None = None, *, greedy: bool = True) -> Tensor:
-        """Sentences ``[n, T]`` of ``n`` draws of the prior, z ~ N(0, I)."""
-        if n < 0:
-            raise ValueError(f"n: expected 0 or more, got {n}")
-        weight = self.decoder.output.weight
-        z = torch.randn(n, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype)
-        return self.decode(z, generator, greedy=greedy)
+        """Sentences ``[n, T]`` of ``n`` draws of the prior."""
+        return self.decode(self.draw_latent(n, BatchNoise(generator)), generator, greedy=greedy)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -165,11 +164,10 @@ class SentenceVAE(nn.Module):
 
     def exhibits(self, generator: torch.Generator, examples: Tensor | None = None) -> dict[str, str]:
         """What a run shows as the model trains: sentences drawn, and held-out ones with their reconstructions."""
-        decode = self.vocabulary.decode
-        shown = {"samples": "\n".join(decode(self.sample(_SHOWN, generator, greedy=False)))}
+        samples = self.sample(_SHOWN, generator, greedy=False)
+        shown = {"samples": "\n".join(self.vocabulary.decode(samples))}
         if examples is not None:
-            pairs = zip(decode(examples[:_SHOWN]), decode(self.reconstruct(examples[:_SHOWN])), strict=True)
-            shown["reconstructions"] = "\n".join(f"{given}\n    {made}" for given, made in pairs)
+            shown["reconstructions"] = self.vocabulary.pairs(examples, self.reconstruct(examples))
         return shown
 
 
@@ -197,7 +195,4 @@ def sentence_vae(
     if vocabulary is None:
         raise ValueError("vocabulary: neither the model's config nor the data says which words there are")
     (length,) = event_shape
-    return SentenceVAE(
-        Vocabulary(vocabulary), length, embedding_dim=embedding_dim, hidden_dim=hidden_dim, latent_dim=latent_dim,
-        dropout=dropout,
-    )  # fmt: skip
+    return SentenceVAE(Vocabulary(vocabulary), length, embedding_dim, hidden_dim, latent_dim, dropout)
