@@ -20,6 +20,7 @@ from deepgen_fast.models.lapgan import lapgan
 from deepgen_fast.models.laplacian_gan import LAPGAN
 from deepgen_fast.models.likelihoods import BernoulliLikelihood, GaussianLikelihood, Likelihood, build_likelihood
 from deepgen_fast.models.posterior import Posterior
+from deepgen_fast.models.semi_supervised_gan import SemiSupervisedGAN, semi_supervised_gan
 from deepgen_fast.models.sentence_vae import SentenceVAE, sentence_vae
 from deepgen_fast.models.two_layer_vae import two_layer_vae
 from deepgen_fast.models.vae import VAE, VAEOutput
@@ -38,6 +39,7 @@ __all__ = [
     "InfoGAN",
     "Likelihood",
     "Posterior",
+    "SemiSupervisedGAN",
     "SentenceVAE",
     "VAEOutput",
     "agreed_event_shape",
@@ -54,6 +56,7 @@ __all__ = [
     "is_image",
     "lapgan",
     "latent_path",
+    "semi_supervised_gan",
     "sentence_vae",
     "two_layer_vae",
 ]

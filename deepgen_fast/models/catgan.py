@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen_fast.models.dcgan import (
+from deepgen_fast.models.dcgan_networks import (
     DCGANDiscriminator,
     DCGANGenerator,
     check_sizes,

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen_fast.models.dcgan import (
+from deepgen_fast.models.dcgan_networks import (
     DCGANDiscriminator,
     DCGANGenerator,
     check_sizes,

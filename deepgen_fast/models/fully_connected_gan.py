@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from deepgen_fast.models.gan import GAN, Output, Prior
 from deepgen_fast.models.likelihoods import check_event_shape
+from deepgen_fast.nn import MinibatchDiscrimination
 
 # The paper's code draws weights from U(-r, r).
 GENERATOR_RANGE, DISCRIMINATOR_RANGE = 0.05, 0.005
@@ -40,6 +41,8 @@ def fully_connected_gan(
     units: int = 240,
     pieces: int = 5,
     dropout: float = 0.5,
+    minibatch_kernels: int = 0,
+    minibatch_kernel_dim: int = 5,
 ) -> GAN:
     """z -> two ReLU layers -> x, and x -> two hidden layers with dropout -> logit.
 
@@ -59,6 +62,9 @@ def fully_connected_gan(
         units: of each hidden layer of the discriminator.
         pieces: linear maps behind each maxout unit.
         dropout: of the discriminator's hidden layers; its input's is 0.4 times as much.
+        minibatch_kernels: kernels by which the discriminator's last layer sees how close the examples of a batch are;
+            0 for none. See ``deepgen_fast.nn.MinibatchDiscrimination``.
+        minibatch_kernel_dim: dimensions of each.
 
     Raises:
         ValueError: naming the argument that is not one of the above.
@@ -72,6 +78,8 @@ def fully_connected_gan(
         raise ValueError(f"dropout: expected a number in [0, 1), got {dropout}")
     if discriminator not in ("maxout", "leaky_relu"):
         raise ValueError(f"discriminator: expected 'maxout' or 'leaky_relu', got {discriminator!r}")
+    if minibatch_kernels < 0:
+        raise ValueError(f"minibatch_kernels: expected at least 0, got {minibatch_kernels}")
     size = math.prod(shape)
     last: dict[str, list[nn.Module]] = {"sigmoid": [nn.Sigmoid()], "tanh": [nn.Tanh()], "linear": []}
     generating = nn.Sequential(
@@ -92,19 +100,14 @@ def fully_connected_gan(
     def dropped(share: float) -> list[nn.Module]:
         return [nn.Dropout(dropout * share)] if dropout else []
 
-    judging = nn.Sequential(
-        nn.Flatten(),
-        *dropped(_INPUT_DROPOUT_SHARE),
-        *hidden(size),
-        *dropped(1.0),
-        *hidden(units),
-        *dropped(1.0),
-        nn.Linear(units, 1),
-    )
+    trunk = [nn.Flatten(), *dropped(_INPUT_DROPOUT_SHARE), *hidden(size), *dropped(1.0), *hidden(units)]
+    closeness = [MinibatchDiscrimination(units, minibatch_kernels, minibatch_kernel_dim)] if minibatch_kernels else []
+    judging = nn.Sequential(*trunk, *dropped(1.0), *closeness, nn.Linear(units + minibatch_kernels, 1))
     if discriminator == "maxout":
         initialise_uniformly(generating, GENERATOR_RANGE)
         initialise_uniformly(judging, DISCRIMINATOR_RANGE)
-    return GAN(generating, judging, event_shape=shape, latent_dim=latent_dim, prior=prior, output=output)
+    shapes: dict[str, Any] = {"event_shape": shape, "latent_dim": latent_dim}
+    return GAN(generating, judging, **shapes, prior=prior, output=output, feature_layer=str(len(trunk) - 1))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deepgen_fast.models.labels import Labels
 from deepgen_fast.models.likelihoods import check_event_shape
+from deepgen_fast.nn.intermediate import with_output_of
 from deepgen_fast.random import BatchNoise
 
 Prior = Literal["normal", "uniform"]
@@ -32,6 +33,8 @@ class GAN(nn.Module):
         prior: of z: ``"normal"``, N(0, I), or ``"uniform"`` between -1 and 1.
         output: what the generator ends in, which says how data stands to what the networks see: ``"tanh"``: data in
             [0, 1], networks in [-1, 1]; ``"sigmoid"``: both in [0, 1]; ``"linear"``: any values, as they are.
+        feature_layer: name of the discriminator's submodule whose output ``features`` gives, such as ``"2"``; None
+            where there is no such layer.
 
     ``generator_parameters`` and ``discriminator_parameters`` are what the two players move. A system whose players hold
     more than the two networks overrides them; one with conditions or codes, ``draw_latent`` and ``generate``: a latent
@@ -55,6 +58,7 @@ class GAN(nn.Module):
         latent_dim: int,
         prior: str = "normal",
         output: str = "tanh",
+        feature_layer: str | None = None,
     ) -> None:
         super().__init__()
         for name, value, known in (("prior", prior, PRIORS), ("output", output, OUTPUTS)):
@@ -68,6 +72,7 @@ class GAN(nn.Module):
         self.output = output
         self.generator = generator
         self.discriminator = discriminator
+        self.feature_layer = feature_layer
         #: Length of the cycle in which ``draw_latent`` goes through classes or codes where there are no real examples
         #: beside: a grid of samples of as many columns has one for each. None where all is drawn at random.
         self.cycle: int | None = None
@@ -142,6 +147,22 @@ class GAN(nn.Module):
         looked at."""
         x = example if isinstance(example, Tensor) else example[0]
         return logits_of(self.discriminator, x)
+
+    def judge_with_features(self, example: Any) -> tuple[Tensor, Tensor]:
+        """``discriminate`` of an example, and its ``features``, by one pass."""
+        if self.feature_layer is None:
+            raise ValueError(f"features: the discriminator of a {type(self).__name__} names no layer to take them from")
+        layer = self.discriminator.get_submodule(self.feature_layer)
+        logits, output = with_output_of(layer, lambda: self.discriminate(example))
+        return logits, in_full(output[-len(logits) :].flatten(1))  # before these rows, a reference batch may be
+
+    def features(self, example: Any) -> Tensor:
+        """f(x), ``[B, n]``: what an intermediate layer of the discriminator makes of examples.
+
+        Raises:
+            ValueError: the discriminator has no feature layer.
+        """
+        return self.judge_with_features(example)[1]
 
     # For use.
 

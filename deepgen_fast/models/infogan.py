@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen_fast.models.dcgan import (
+from deepgen_fast.models.dcgan_networks import (
     DCGANFeatures,
     DCGANGenerator,
     check_sizes,

@@ -8,7 +8,7 @@ from deepgen_fast.example import event_of, with_event
 from deepgen_fast.objectives.adversarial import discriminator_loss, generator_loss
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
 from deepgen_fast.objectives.entropies import CategoricalObjective, certainty_logits, entropies, marginal_entropy
-from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, event_of, feature_distance, with_event
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
 from deepgen_fast.objectives.hierarchical_elbo import HierarchicalELBO
 from deepgen_fast.objectives.lapgan import PyramidObjective
@@ -17,6 +17,7 @@ from deepgen_fast.objectives.mutual_information import (
     categorical_information,
     continuous_information,
 )
+from deepgen_fast.objectives.semi_supervised import SemiSupervisedObjective, realness
 from deepgen_fast.objectives.sentence import SentenceELBO
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Loss",
     "Objective",
     "PyramidObjective",
+    "SemiSupervisedObjective",
     "SentenceELBO",
     "build_objective",
     "categorical_information",
@@ -38,9 +40,11 @@ __all__ = [
     "discriminator_loss",
     "entropies",
     "event_of",
+    "feature_distance",
     "generator_loss",
     "gradient_penalty",
     "marginal_entropy",
+    "realness",
     "squared_gradient_norm",
     "with_event",
 ]

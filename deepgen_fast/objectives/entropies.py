@@ -116,7 +116,7 @@ class CategoricalObjective:
         marginal, certain, uncertain = marginal_entropy(real_logits), entropies(real_logits), entropies(fake_logits)
         value = certain.mean() - marginal - uncertain.mean()
         parts = {"marginal_entropy": marginal, "real_entropy": certain.mean(), "fake_entropy": uncertain.mean()}
-        logits, labels = _labelled(real_logits, real) if labelled is None else (model.classify(labelled), labelled[1])
+        logits, labels = labelled_of(real_logits, real) if labelled is None else (model.classify(labelled), labelled[1])
         if len(labels):
             parts["cross_entropy"] = F.cross_entropy(logits, labels)
             parts["accuracy"] = (logits.argmax(1) == labels).to(logits.dtype).mean()
@@ -139,7 +139,7 @@ class CategoricalObjective:
         return AdversarialLoss(conditional - marginal, None, certainty_logits(logits.detach()), parts)
 
 
-def _labelled(logits: Tensor, example: Example) -> tuple[Tensor, Tensor]:
+def labelled_of(logits: Tensor, example: Example) -> tuple[Tensor, Tensor]:
     """Logits and labels of the examples that have one."""
     labels = torch.empty(0) if isinstance(example, Tensor) else example[1]
     has_one = labels >= 0

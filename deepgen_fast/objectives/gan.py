@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from deepgen_fast.example import Example, event_of, with_event
@@ -33,6 +34,25 @@ class AdversarialLoss(NamedTuple):
     parts: dict[str, Tensor]
 
 
+def event_of(example: Example) -> Tensor:
+    """``[B, *event]`` of an example."""
+    return example if isinstance(example, Tensor) else example[0]
+
+
+def with_event(example: Example, event: Tensor) -> Example:
+    """The example with another ``[B, *event]``: an image in place of an image, under the same label."""
+    return event if isinstance(example, Tensor) else (event, *example[1:])
+
+
+def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """``[]``: ||E f(x) - E f(G(z))||^2, squared over features, of the means over two batches.
+
+    Args:
+        real, fake: f(x) and f(G(z)), ``[B, n]``.
+    """
+    return (real.mean(0) - fake.mean(0)).square().sum()
+
+
 class AdversarialObjective:
     """A game of two players (13.30-13.34), with penalties on the discriminator's gradient.
 
@@ -44,6 +64,8 @@ class AdversarialObjective:
         r1: gamma of gamma/2 times the squared gradient norm at real examples.
         r2: gamma of the same at generated examples.
         penalty_every: discriminator steps between penalties, which then weigh as many times more.
+        feature_matching: the generator lowers ||E f(x) - E f(G(z))||^2 in place of the loss, f an intermediate layer of
+            the discriminator and the means those of a batch (Salimans et al. 2016, section 3.1).
 
     Raises:
         ValueError: for an unknown loss, or a number out of its range.
@@ -65,6 +87,7 @@ class AdversarialObjective:
         r1: float = 0.0,
         r2: float = 0.0,
         penalty_every: int = 1,
+        feature_matching: bool = False,
     ) -> None:
         check_loss(loss, label_smoothing)
         for name, value in (("gradient_penalty", gradient_penalty), ("r1", r1), ("r2", r2)):
@@ -78,6 +101,7 @@ class AdversarialObjective:
         self.r1 = r1
         self.r2 = r2
         self.penalty_every = penalty_every
+        self.feature_matching = feature_matching
         penalties = {"r1": r1, "r2": r2, "gradient_penalty": gradient_penalty}
         self.part_names: dict[str, tuple[str, ...]] = {
             "discriminator": tuple(name for name, weight in penalties.items() if weight)
@@ -140,9 +164,14 @@ class AdversarialObjective:
         Args:
             model: as for ``discriminator_loss``.
             fake: what the generator made of ``latent``, with its graph.
-            real: the discriminator's last batch, for objectives that compare with it; here unused, as are
-            latent, step, noise: what was drawn, the generator's step, and further draws.
+            real: the discriminator's last batch, which feature matching compares with.
+            latent, step, noise: what was drawn, the generator's step, and further draws; here unused.
         """
+        if self.feature_matching:
+            with torch.no_grad():
+                wanted = model.features(real)
+            logits, features = model.judge_with_features(fake)
+            return AdversarialLoss(feature_distance(wanted, features), None, logits.detach(), {})
         logits = model.discriminate(fake)
         value = generator_loss(logits, self.loss, label_smoothing=self.label_smoothing)
         return AdversarialLoss(value, None, logits.detach(), {})

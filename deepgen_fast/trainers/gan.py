@@ -13,15 +13,17 @@ from deepgen_fast.data import Batches, LabelledExamples, LoaderBatches
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.metrics.diversity import comparable, diversity
 from deepgen_fast.models import GAN, is_image
-from deepgen_fast.nn import synchronized_batch_norm, unsynchronized
+from deepgen_fast.nn import ReferenceBatch, synchronized_batch_norm, unsynchronized
 from deepgen_fast.objectives import AdversarialObjective, event_of
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.trainers.balance import Balance, judge
+from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
 from deepgen_fast.trainers.config import ConfigError, RunConfig
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.gan_diagnosis import remarks
 from deepgen_fast.trainers.gan_figures import draw_balance
+from deepgen_fast.trainers.historical_average import HistoricalAverage
 from deepgen_fast.trainers.image_grid import image_grid, save_image_grid
 from deepgen_fast.trainers.player import Player
 from deepgen_fast.trainers.position import TrainingResult
@@ -123,13 +125,43 @@ class GANTrainer(Trainer):
             check_unit_range(examples, name=name, who=who, otherwise="output='linear'")
 
     def prepare(self, batches: Batches) -> None:
-        """Make the copy of the networks that computes, and pick the real examples to compare with and to learn labels
-        from."""
+        """Make the copy of the networks that computes, and pick the real examples to normalise by, to compare with and
+        to learn labels from."""
+        judge: Any = self.model.discriminator
+        if isinstance(judge, ReferenceBatch):
+            judge.set(self.model.from_data(_some_examples(batches, len(judge.reference)).to(self.device)))
         self._precision = build_precision(self.config.precision, self.model)
         self._labelled = LabelledExamples(batches) if self.semi_supervised else None
         self._beside = _some_examples(batches, _COMPARED).to(self.device)
         reference = self.model.to_data(self.model.from_data(self._beside))
         self._reference = reference if comparable(reference) else None
+
+    def _histories(self) -> dict[str, HistoricalAverage]:
+        players = {"generator_history": self.generator, "discriminator_history": self.discriminator}
+        return {name: player.history for name, player in players.items() if player.history is not None}
+
+    def checkpoint(self) -> Checkpoint:
+        """As ``Trainer``, with the histories of the players' weights where the settings ask for them."""
+        checkpoint = super().checkpoint()
+        for prefix, history in self._histories().items():
+            checkpoint.training.update({f"{prefix}.{name}": value for name, value in history.state_dict().items()})
+        return checkpoint
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """As ``Trainer``.
+
+        Raises:
+            CheckpointError: as ``Trainer``, or the run kept no histories and this one does.
+        """
+        super().restore(checkpoint)
+        for prefix, history in self._histories().items():
+            stored = {
+                k.removeprefix(f"{prefix}."): v for k, v in checkpoint.training.items() if k.startswith(f"{prefix}.")
+            }
+            try:
+                history.load_state_dict(stored)
+            except ValueError as error:
+                raise CheckpointError(f"the checkpoint does not fit the settings: {error}") from error
 
     def refresh(self) -> None:
         """Hand restored weights on to the copy that computes."""

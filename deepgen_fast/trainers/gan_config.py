@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from deepgen_fast.trainers.config import Fraction, PositiveFloat, PositiveInt, TrainerConfig
+from deepgen_fast.trainers.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, TrainerConfig
 
 
 class GANTrainerConfig(TrainerConfig):
@@ -31,6 +31,10 @@ class GANTrainerConfig(TrainerConfig):
         default="reuse",
         description="z of a generator step: that of the last discriminator step, which saves a pass, or drawn anew as "
         "in Algorithm 13.1",
+    )
+    historical_averaging: NonNegativeFloat = Field(
+        default=0.0,
+        description="weight of the squared distance of each player's parameters from the mean of all their past values",
     )
     batch_norm: Literal["synchronized", "per_process"] = Field(
         default="synchronized", description="statistics of a batch that processes share"

@@ -10,6 +10,7 @@ from torch import Tensor
 from deepgen_fast.trainers.adam import build_adam
 from deepgen_fast.trainers.distributed import Processes
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
+from deepgen_fast.trainers.historical_average import HistoricalAverage
 from deepgen_fast.trainers.precision import Precision
 
 
@@ -19,7 +20,7 @@ class Player:
     Args:
         parameters: those that are frozen stay so.
         rate: learning rate as a multiple of the schedule's.
-        config: betas, weight decay and clipping.
+        config: betas, weight decay, clipping and historical averaging.
         processes: among which gradients are added up.
     """
 
@@ -30,10 +31,12 @@ class Player:
         self.rate = rate
         self._clip = config.gradient_clip
         self._processes = processes
+        weight = config.historical_averaging
+        self.history = HistoricalAverage(self.parameters, weight) if weight else None
         self.optimizer = build_adam(self.parameters, config, processes.device, rate=rate, betas=config.adam_betas)
 
     def move(self, loss: Tensor, precision: Precision, learning_rate: float, share: float) -> None:
-        """Backward, add up, clip, Adam.
+        """Backward, add up, the pull of the history, clip, Adam.
 
         Args:
             loss: ``[]``, a mean over this process's rows.
@@ -46,9 +49,13 @@ class Player:
         (loss if self._processes.alone else loss * share).backward()
         precision.collect_gradients(self.parameters)
         self._processes.sum_gradients(self.parameters)
+        if self.history is not None:
+            self.history.add_gradients()
         if self._clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self._clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * self.rate
         self.optimizer.step()
+        if self.history is not None:
+            self.history.update()
         precision.refresh(self.parameters)

@@ -42,6 +42,16 @@ from deepgen_fast.trainers.config import (
     Section,
     TrainerConfig,
 )
+    semi_supervised_gan,
+)
+from deepgen_fast.objectives import (
+    AdversarialObjective,
+    CategoricalObjective,
+    InformationObjective,
+    SemiSupervisedObjective,
+    build_objective,
+)
+from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.sections import model_section, section_of
@@ -203,6 +213,7 @@ SYSTEMS = {
         adversarial("infogan", "information-maximizing GAN", infogan, InformationObjective),
         adversarial("lapgan", "Laplacian pyramid of GANs", lapgan, PyramidObjective),
         adversarial("catgan", "categorical GAN", catgan, CategoricalObjective),
+        adversarial("semi-supervised-gan", "semi-supervised GAN", semi_supervised_gan, SemiSupervisedObjective),
     )
 }  # fmt: skip
 

@@ -1,0 +1,86 @@
+"""What the players of a semi-supervised GAN of K + 1 classes minimise."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepgen_fast.objectives.entropies import labelled_of
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, Example
+from deepgen_fast.random import BatchNoise
+
+
+def realness(logits: Tensor) -> Tensor:
+    """``[B]``: log Z(x) = log sum_k exp l_k(x), the logit of D(x) = Z / (Z + 1).
+
+    Args:
+        logits: ``[B, K]``, those of K classes of real examples, where that of generated ones is 0.
+    """
+    return logits.logsumexp(1)
+
+
+class SemiSupervisedObjective(AdversarialObjective):
+    """A discriminator of K + 1 classes, the last of which is "generated" (Salimans et al. 2016, section 5).
+
+    The discriminator minimises L_supervised + L_unsupervised,
+
+        L_supervised   = -E_{x,y} log p(y | x, y < K + 1),
+        L_unsupervised = -E_x log D(x) - E_z log(1 - D(G(z))),    D(x) = 1 - p(y = K + 1 | x),
+
+    the second being the game of any GAN, over all real examples, labelled or not. By default the generator matches
+    features, which the paper found to serve classification best.
+
+    Args:
+        label_weight: of L_supervised.
+        feature_matching: the generator lowers ||E f(x) - E f(G(z))||^2 in place of the loss.
+        options: of ``AdversarialObjective``.
+
+    Raises:
+        ValueError: a weight that is negative or not finite, or as ``AdversarialObjective``.
+
+    ``parts`` of the discriminator also are ``cross_entropy`` and ``accuracy``, on labelled examples where there are some.
+    """
+
+    semi_supervised = True
+
+    def __init__(self, label_weight: float = 1.0, feature_matching: bool = True, **options: Any) -> None:
+        super().__init__(feature_matching=feature_matching, **options)
+        if not (math.isfinite(label_weight) and label_weight >= 0):
+            raise ValueError(f"label_weight: expected a finite number of at least 0, got {label_weight}")
+        self.label_weight = label_weight
+        self.part_names = {"discriminator": (*self.part_names["discriminator"], "cross_entropy", "accuracy")}
+
+    def for_validation(self) -> SemiSupervisedObjective:
+        """Without penalties or smoothing; labels are then those of the held-out examples themselves."""
+        return SemiSupervisedObjective(self.label_weight, self.feature_matching, loss=self.loss)
+
+    def discriminator_loss(
+        self,
+        model: Any,
+        real: Example,
+        fake: Example,
+        *,
+        step: int = 0,
+        noise: BatchNoise | None = None,
+        labelled: Example | None = None,
+    ) -> AdversarialLoss:
+        """As ``AdversarialObjective``, of a model that can ``classify``.
+
+        Args:
+            model, real, fake, step, noise: as of ``AdversarialObjective``.
+            labelled: examples and their labels ``[B]``; in their stead those of ``real`` that have a label, if any.
+        """
+        loss = super().discriminator_loss(model, real, fake, step=step, noise=noise)
+        if labelled is None:
+            logits, labels = labelled_of(model.classify(real), real)
+        else:
+            logits, labels = model.classify(labelled), labelled[1]
+        if not len(labels):
+            return loss
+        cross_entropy = F.cross_entropy(logits, labels)
+        accuracy = (logits.argmax(1) == labels).to(logits.dtype).mean()
+        parts = {**loss.parts, "cross_entropy": cross_entropy.detach(), "accuracy": accuracy}
+        return loss._replace(value=loss.value + self.label_weight * cross_entropy, parts=parts)
