@@ -118,7 +118,7 @@ class LayeredPosterior(NamedTuple):
     def log_ratio(self, z: Tensor, noise: Tensor, dtype: torch.dtype) -> Tensor:
         """log p(z) - log q(z|x), ``[(M,)B]``; as ``Posterior.log_ratio``."""
         parts = zip(self.layers, self._split(z), self._split(noise), strict=True)
-        return torch.stack([layer.log_ratio(*part, dtype) for layer, *part in parts]).sum(0)
+        return torch.stack([layer.log_ratio(part, eps, dtype) for layer, part, eps in parts]).sum(0)
 
     def rows(self, rows: slice) -> LayeredPosterior:
         """That of some of the examples."""

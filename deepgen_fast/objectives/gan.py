@@ -34,16 +34,6 @@ class AdversarialLoss(NamedTuple):
     parts: dict[str, Tensor]
 
 
-def event_of(example: Example) -> Tensor:
-    """``[B, *event]`` of an example."""
-    return example if isinstance(example, Tensor) else example[0]
-
-
-def with_event(example: Example, event: Tensor) -> Example:
-    """The example with another ``[B, *event]``: an image in place of an image, under the same label."""
-    return event if isinstance(example, Tensor) else (event, *example[1:])
-
-
 def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
     """``[]``: ||E f(x) - E f(G(z))||^2, squared over features, of the means over two batches.
 

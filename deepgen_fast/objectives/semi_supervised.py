@@ -41,7 +41,8 @@ class SemiSupervisedObjective(AdversarialObjective):
     Raises:
         ValueError: a weight that is negative or not finite, or as ``AdversarialObjective``.
 
-    ``parts`` of the discriminator also are ``cross_entropy`` and ``accuracy``, on labelled examples where there are some.
+    ``parts`` of the discriminator also are ``cross_entropy`` and ``accuracy``, on labelled examples where there are
+    some.
     """
 
     semi_supervised = True

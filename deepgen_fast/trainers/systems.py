@@ -21,6 +21,7 @@ from deepgen_fast.models import (
     fully_connected_gan,
     infogan,
     lapgan,
+    semi_supervised_gan,
     sentence_vae,
 )
 from deepgen_fast.objectives import (
@@ -30,6 +31,7 @@ from deepgen_fast.objectives import (
     HierarchicalELBO,
     InformationObjective,
     PyramidObjective,
+    SemiSupervisedObjective,
     SentenceELBO,
     build_objective,
 )
@@ -42,16 +44,6 @@ from deepgen_fast.trainers.config import (
     Section,
     TrainerConfig,
 )
-    semi_supervised_gan,
-)
-from deepgen_fast.objectives import (
-    AdversarialObjective,
-    CategoricalObjective,
-    InformationObjective,
-    SemiSupervisedObjective,
-    build_objective,
-)
-from deepgen_fast.trainers.config import ConfigError, ModelConfig, ObjectiveConfig, RunConfig, Section, TrainerConfig
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
 from deepgen_fast.trainers.sections import model_section, section_of
