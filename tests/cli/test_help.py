@@ -15,8 +15,8 @@ from deepgen_fast.cli.system_commands import system_command
 from deepgen_fast.trainers import SYSTEMS
 
 COMMANDS = [
-    *("train vae", "train gan", "train dcgan", "evaluate", "sample", "interpolate", "reconstruct", "manifold"),
-    *("quickstart", "doctor"),
+    *("train vae", "train sentence-vae", "train gan", "train dcgan"),
+    *("evaluate", "sample", "interpolate", "reconstruct", "manifold", "quickstart", "doctor"),
 ]
 
 

@@ -44,7 +44,7 @@ def corpus(tmp_path_factory):
 def config(corpus, **overrides) -> RunConfig:
     settings = {"data.name": str(corpus), "data.max_words": 8, "model.embedding_dim": 12, "model.hidden_dim": 24}
     settings |= {"model.latent_dim": 3, "trainer.progress": "none", "trainer.tensorboard": False}
-    settings |= {"trainer.device": "cpu", "trainer.epochs": 2, "objective.annealing_steps": 20}
+    settings |= {"trainer.device": "cpu", "trainer.threads": 1, "trainer.epochs": 2, "objective.annealing_steps": 20}
     return RunConfig.for_system("sentence-vae")().with_overrides(settings | overrides)
 
 
@@ -149,7 +149,21 @@ def test_the_command_line_trains_it(corpus, tmp_path):
     assert "--word-dropout" in text and "--image-size" not in text and "--vocabulary" not in text
     flags = ("--word-dropout", 0.2, "--annealing", "linear", "--max-words", 9, "--min-count", 3, "--hidden-dim", 8)
     run = tmp_path / "run"
-    command("train", "sentence-vae", "--data", corpus, *flags, "--epochs", 1, "--progress", "none", "-o", run)
+    command(
+        "train",
+        "sentence-vae",
+        "--data",
+        corpus,
+        *flags,
+        "--epochs",
+        1,
+        "--threads",
+        1,
+        "--progress",
+        "none",
+        "-o",
+        run,
+    )
     stored = RunConfig.from_toml(run / "config.toml")
     assert (stored.objective.word_dropout, stored.data.max_words, stored.data.min_count) == (0.2, 9, 3)
     assert stored.model.event_shape == (10,) and stored.model.vocabulary.startswith("<pad> <bos> <eos> <unk> ")
