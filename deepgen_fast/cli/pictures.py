@@ -234,9 +234,10 @@ def manifold(
     if latent_dim == 2 and not opened.of_sentences:
         print(draw_manifold(opened, side, folder / "manifold.png"))
     else:
+        why = "makes sentences" if opened.of_sentences else f"has {latent_dim}"
         typer.echo(
-            f"(b) is left out: it decodes a square of 2-D latents to images, and this is a {opened.config.system} of "
-            f"{latent_dim}. Train a model of images with --latent-dim 2 for it.",
+            f"(b) is left out: it decodes a square of 2-D latents to images, and this model {why}. "
+            "Train one of images with --latent-dim 2 for it.",
             err=True,
         )
 
