@@ -28,8 +28,10 @@ TECHNIQUES = {
 }
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
-@pytest.mark.parametrize("technique", TECHNIQUES)
+@pytest.mark.parametrize(
+    ("technique", "precision"),
+    [*((name, "float32") for name in TECHNIQUES), ("virtual_batch_norm", "bf16"), ("all", "bf16")],
+)
 def test_a_resumed_run_is_the_run_that_did_not_stop(
     technique, precision, build_gan, pictures, quiet, tmp_path, same_run
 ):
@@ -40,15 +42,15 @@ def test_a_resumed_run_is_the_run_that_did_not_stop(
         game = AdversarialObjective(**objective)
         return GANTrainer(build_gan(**model), game, **settings, epochs=epochs, run_directory=tmp_path / name)
 
-    whole = trainer("whole", 3)
+    whole = trainer("whole", 2)
     before = [parameter.detach().clone() for parameter in whole.model.parameters()]
     assert whole.fit(pictures, pictures).reason == "completed"
     moved = [not torch.equal(a, b) for a, b in zip(before, whole.model.parameters(), strict=True)]
     assert sum(moved) >= len(moved) - 1  # feature matching moves all but D's last layer in G's step; D's own moves it
-    trainer("parts", 2).fit(pictures, pictures)
-    rest = trainer("parts", 3)
+    trainer("parts", 1).fit(pictures, pictures)
+    rest = trainer("parts", 2)
     rest.fit(pictures, pictures, resume_from="last")
-    assert same_run(whole, rest) == [1, 2, 3]
+    assert same_run(whole, rest) == [1, 2]
 
 
 def test_the_history_pulls_to_the_mean_of_what_was():
