@@ -51,8 +51,9 @@ def semi_supervised_gan(
 ) -> SemiSupervisedGAN:
     """The K + 1 classes over DCGAN's networks, without batch norm in the discriminator.
 
-    Its features, which the generator matches, are those under the last layer. Left out: weight norm, and the networks
-    of the paper, which are fully connected for MNIST.
+    Its features, which the generator matches, are those under the last layer; its initial weights are PyTorch's, as
+    DCGAN's are meant for layers with batch norm. Left out: weight norm, and the networks of the paper, which are fully
+    connected for MNIST.
 
     Args:
         event_shape: ``(channels, side, side)``; the side is 4, 5, 6 or 7 times a power of two.
@@ -79,5 +80,5 @@ def semi_supervised_gan(
         prior=prior,
         feature_layer=str(len(layers) - 3),
     )
-    initialise(model)
+    initialise(model.generator)
     return model
