@@ -1,0 +1,82 @@
+"""Minibatch discrimination (Salimans et al. 2016) on the ring of eight Gaussians: modes that the plain GAN loses.
+
+    python -m benchmarks.systems.improved_techniques
+
+The game is that of Metz et al. (2017, "Unrolled generative adversarial networks"), who show how a GAN goes round the
+ring from mode to mode: the same learning rates, the generator's ten times the discriminator's, and no penalty. Both
+GANs have the same networks, data, steps and seeds; one discriminator's last layer also sees how close the examples of
+its minibatch are to each other.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.systems.acceptance import Claim, Options, accept
+from deepgen_fast.data import ring_of_gaussians
+from deepgen_fast.metrics.modes import ModeCoverage, modes_found
+from deepgen_fast.models import fully_connected_gan
+from deepgen_fast.trainers import GANTrainer
+
+SAMPLES = 2500  # as in the papers that count modes
+BATCH, STEPS_AN_EPOCH, EPOCHS = 128, 100, 50
+KERNELS = 32
+
+CLAIMS = (
+    Claim("plain_modes", "modes of 8, plain GAN", 4.0, "at most", digits=1),
+    Claim("minibatch_modes", "modes of 8, minibatch discrimination", 8.0, digits=1),
+    Claim("plain_quality", "samples within 3 standard deviations of a mode, plain GAN", digits=2),
+    Claim("minibatch_quality", "the same, minibatch discrimination", digits=2),
+)
+
+
+def train(seed: int, kernels: int) -> tuple[torch.Tensor, ModeCoverage]:
+    """Samples of a GAN whose discriminator has so many kernels, and the modes among them."""
+    ring = ring_of_gaussians()
+    torch.manual_seed(seed)
+    options = {"units": 128, "discriminator": "leaky_relu", "dropout": 0.0, "output": "linear", "prior": "normal"}
+    model = fully_connected_gan((2,), 128, 16, **options, minibatch_kernels=kernels)
+    trainer = GANTrainer(
+        model, seed=seed, epochs=EPOCHS, batch_size=BATCH, learning_rate=1e-3, discriminator_learning_rate=1e-4,
+        validate_every=EPOCHS, progress="none",
+    )  # fmt: skip
+    trainer.fit(ring.sample(BATCH * STEPS_AN_EPOCH, generator=torch.Generator().manual_seed(seed)))
+    samples = model.eval().sample(SAMPLES, torch.Generator().manual_seed(seed))
+    return samples, modes_found(samples, ring)
+
+
+def measure(options: Options) -> dict[str, float]:
+    """Train both, and count."""
+    plain_samples, plain = train(options.seed, 0)
+    samples, found = train(options.seed, KERNELS)
+    if options.pictures is not None:
+        _draw({"plain GAN": plain_samples, "minibatch discrimination": samples}, options.pictures)
+    return {
+        "plain_modes": plain.num_found,
+        "minibatch_modes": found.num_found,
+        "plain_quality": plain.high_quality_fraction,
+        "minibatch_quality": found.high_quality_fraction,
+    }
+
+
+def _draw(samples: dict[str, torch.Tensor], folder) -> None:
+    from matplotlib.figure import Figure
+
+    data = ring_of_gaussians().sample(SAMPLES, generator=torch.Generator().manual_seed(0))
+    figure = Figure(figsize=(10.0, 3.5), layout="constrained")
+    shown = {"data": data, **samples}
+    for axes, (title, points) in zip(figure.subplots(1, 3), shown.items(), strict=True):
+        axes.scatter(*points.T, s=2, alpha=0.5)
+        axes.set(title=title, xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / "improved_techniques.png", dpi=120)
+
+
+if __name__ == "__main__":
+    accept(
+        "improved_techniques",
+        "GAN with minibatch discrimination (Salimans et al. 2016)",
+        CLAIMS,
+        measure,
+        command="deepgen-fast train gan --data ring --output linear --discriminator leaky_relu --minibatch-kernels 32",
+    )
