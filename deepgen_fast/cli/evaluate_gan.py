@@ -28,9 +28,14 @@ def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     system, data = system_named(config.system), split_named(run.data, split)
     objective = system.build_objective(config.objective)
     labels = labels_of(system, data, run.data.name)
-    # As in training: batch norm tells batches of another size apart.
+    # Of the size and mixture of training's: batch norm tells others apart.
     batches = make_batches(
-        examples_of(data), config.trainer.batch_size, shuffle=False, num_workers=config.data.num_workers, labels=labels
+        examples_of(data),
+        config.trainer.batch_size,
+        shuffle=True,
+        generator=torch.Generator().manual_seed(seed),
+        num_workers=config.data.num_workers,
+        labels=labels,
     ).epoch()
     generator = torch.Generator().manual_seed(seed)
     values: dict[str, Any] = {"split": split, "seed": seed}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from deepgen_fast.models.dcgan_networks import (
     initialise,
 )
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
+from deepgen_fast.models.gaussian_noise import GaussianNoise
 from deepgen_fast.nn.batch_norm import batch_statistics
 from deepgen_fast.objectives.entropies import certainty_logits
 
@@ -55,28 +55,18 @@ class CatGAN(GAN):
         return certainty_logits(self.classify(example))
 
     @torch.no_grad()
-    def predict(self, x: Tensor) -> Tensor:
-        """The most probable classes, int64 ``[B]``, of data ``[B, *event_shape]``.
+    def probabilities(self, x: Tensor) -> Tensor:
+        """p(y|x, D), ``[B, K]``, of data ``[B, *event_shape]``.
 
         Batch norms have the statistics of this batch, as in training, where the running ones mix real and generated
-        examples: so B should be about the batch size of training, and its classes about as frequent.
+        examples: so B should be about the batch size of training or more, and its classes about as frequent.
         """
         with batch_statistics(self.discriminator):
-            return self.classify(self.from_data(x)).argmax(1)
+            return self.classify(self.from_data(x)).softmax(1)
 
-
-class GaussianNoise(nn.Module):
-    """x + std * noise in training, x at rest."""
-
-    def __init__(self, std: float) -> None:
-        super().__init__()
-        self.std = std
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x, torch.randn_like(x), alpha=self.std) if self.training else x
-
-    def extra_repr(self) -> str:
-        return f"std={self.std}"
+    def predict(self, x: Tensor) -> Tensor:
+        """The most probable classes, int64 ``[B]``, by ``probabilities``."""
+        return self.probabilities(x).argmax(1)
 
 
 def catgan(
@@ -104,10 +94,8 @@ def catgan(
         ValueError: naming the argument that is not one of the above.
     """
     shape = check_sizes(event_shape, width=width, latent_dim=latent_dim)
-    if not (math.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise: expected a finite number of at least 0, got {noise}")
     blocks = halving_blocks(shape, width, outputs=num_classes)
-    noisy = [layer for block in blocks for layer in ((GaussianNoise(noise), block) if noise else (block,))]
+    noisy = [layer for block in blocks for layer in (GaussianNoise(noise), block)]
     model = CatGAN(
         DCGANGenerator(*doubling_blocks(latent_dim, shape, width)),
         DCGANDiscriminator(*noisy),

@@ -19,6 +19,7 @@ from deepgen_fast.models.dcgan_networks import (
     levels_of,
 )
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
+from deepgen_fast.models.gaussian_noise import GaussianNoise
 from deepgen_fast.models.labels import Labels, as_labels
 from deepgen_fast.nn import DiscriminatorBlock
 from deepgen_fast.random import BatchNoise
@@ -61,7 +62,14 @@ class InfoGAN(GAN):
     """
 
     def __init__(
-        self, generator: nn.Module, discriminator: nn.Module, *, num_classes: int, num_continuous: int, **options: Any
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        num_classes: int,
+        num_continuous: int,
+        code_scale: float = 1.0,
+        **options: Any,
     ) -> None:
         super().__init__(generator, discriminator, **options)
         for name, value, least in (("num_classes", num_classes, 1), ("num_continuous", num_continuous, 0)):
@@ -69,6 +77,7 @@ class InfoGAN(GAN):
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         self.num_classes = num_classes
         self.num_continuous = num_continuous
+        self.code_scale = code_scale
         self.cycle = num_classes
 
     def draw_latent(self, count: int, noise: BatchNoise | None = None, real: Any = None) -> Any:
@@ -86,7 +95,8 @@ class InfoGAN(GAN):
     def generate(self, latent: Any) -> Any:
         """``(x, code, continuous)``, x as the networks see it."""
         z, code, continuous = latent
-        inputs = torch.cat([z, F.one_hot(code, self.num_classes).to(z.dtype), continuous], 1)
+        one_hot = F.one_hot(code, self.num_classes).to(z.dtype) * self.code_scale
+        inputs = torch.cat([z, one_hot, continuous], 1)
         return self.generator(inputs.to(dtype_of(self.generator))), code, continuous
 
     def judge_and_recognise(self, example: Any) -> tuple[Tensor, CodePosterior]:
@@ -131,6 +141,8 @@ def infogan(
     width: int = 32,
     latent_dim: int = 62,
     prior: Prior = "uniform",
+    code_scale: float = 1.0,
+    noise: float = 0.0,
 ) -> InfoGAN:
     """InfoGAN over DCGAN's networks; the defaults are the paper's codes for MNIST.
 
@@ -145,6 +157,8 @@ def infogan(
         width: channels at half the image's size.
         latent_dim: size of z, the noise beside the codes.
         prior: of z: uniform between -1 and 1, or normal.
+        code_scale: of the categorical code.
+        noise: standard deviation of Gaussian noise on what D and Q see in training.
 
     Raises:
         ValueError: naming the argument that is not one of the above.
@@ -160,9 +174,10 @@ def infogan(
     logit = DiscriminatorBlock(channels, 1, base, 1, 0, norm=False, bias=False, activation=None)
     model = InfoGAN(
         DCGANGenerator(*doubling_blocks(latent_dim + num_classes + num_continuous, shape, width)),
-        TrunkWithHeads(DCGANFeatures(*halving_blocks(shape, width, outputs=None)), logit, codes),
+        TrunkWithHeads(DCGANFeatures(GaussianNoise(noise), *halving_blocks(shape, width, outputs=None)), logit, codes),
         num_classes=num_classes,
         num_continuous=num_continuous,
+        code_scale=code_scale,
         event_shape=shape,
         latent_dim=latent_dim,
         prior=prior,

@@ -94,6 +94,8 @@ class GANTrainer(Trainer):
         }
         if settings.ema_decay is not None:
             self.ema = ExponentialMovingAverage(self.model, settings.ema_decay, self.model.generator_state())
+        # Data are often sorted by class, and batch norm tells a batch of one class apart.
+        self.evaluation_order = torch.Generator()
         self.semi_supervised = self.objective.semi_supervised
         self._balance = Balance(self.objective.parts_of(self.model), self.objective.decision, self.device)
         self._beside = torch.empty(0)
@@ -240,6 +242,8 @@ class GANTrainer(Trainer):
             if self.metrics is not None:
                 found.update(self.metrics(model))
         if self._validation is not None:
+            assert self.evaluation_order is not None
+            reseed(self.evaluation_order, self.config.seed, "validation order")
             noise = BatchNoise(reseed(self._noise, self.config.seed, "validation"))
             judged = judge(self.model, self.objective, self._validation.epoch(), noise)
             found.update({f"validation_{name}": value for name, value in judged.items()})

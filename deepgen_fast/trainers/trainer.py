@@ -72,6 +72,8 @@ class Trainer(TrainingLoop):
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.ema: ExponentialMovingAverage | None = None
         self._noise = torch.Generator(self.device)
+        #: Draws the order of held-out examples; None: as they come.
+        self.evaluation_order: torch.Generator | None = None
         self._validation: Batches | None = None
 
     def fit(
@@ -125,7 +127,12 @@ class Trainer(TrainingLoop):
         self._check_shares(batches)
         if validation is not None:
             self._validation = make_batches(
-                validation, self.evaluation_batch, shuffle=False, device=self.device, labels=validation_labels
+                validation,
+                self.evaluation_batch,
+                shuffle=self.evaluation_order is not None,
+                generator=self.evaluation_order,
+                device=self.device,
+                labels=validation_labels,
             )
             self._check_data(self._validation, "validation")
         checkpoint = processes.from_main(lambda: self._prepare_directory(resume_from))
