@@ -212,7 +212,7 @@ def manifold(
     (a) E[z|x] of a split, coloured by class. (b) decoded images over a grid of the unit square, taken to z
     through the normal quantile function, so that equal areas are equally probable under the prior. (b)
     exists for 2-D
-    latents only: train with `--latent-dim 2` for it.
+    latents only: train with `--latent-dim 2` for it. A model with classes has one of each.
 
     Examples:
 
@@ -223,6 +223,7 @@ def manifold(
         deepgen-fast manifold runs/digits --dims 3,7
     """
     from deepgen_fast.cli.runs import open_run
+    from deepgen_fast.metrics.evaluation import takes_labels
 
     opened = open_run(run, checkpoint, encoding=True)
     folder = out or opened.figures
@@ -233,6 +234,12 @@ def manifold(
     print(draw_plane(opened, split, chosen, folder / "latent_plane.png"))
     if latent_dim == 2 and not opened.of_sentences:
         print(draw_manifold(opened, side, folder / "manifold.png"))
+    if latent_dim == 2:
+        if takes_labels(opened.model):
+            for label in range(opened.model.num_classes):
+                print(draw_manifold(opened, side, folder / f"manifold-{label}.png", label))
+        else:
+            print(draw_manifold(opened, side, folder / "manifold.png"))
     else:
         why = "makes sentences" if opened.of_sentences else f"has {latent_dim}"
         typer.echo(
@@ -255,16 +262,17 @@ def draw_plane(run: Run, split: str, dims: tuple[int, int] | None, path: Path) -
     return figures.latent_plane(points, labels, path, title=title, axis_names=names)
 
 
-def draw_manifold(run: Run, side: int, path: Path) -> Path:
-    """Write Figure 13.5 (b): the decoded manifold of a model with 2-D latents."""
+def draw_manifold(run: Run, side: int, path: Path, label: int | None = None) -> Path:
+    """Write Figure 13.5 (b): the decoded manifold of a model with 2-D latents; of one with classes, that of a class."""
     import torch
 
     from deepgen_fast.cli import figures
 
-    with torch.no_grad():
-        values = run.model.likelihood.mean(run.model.decode(figures.unit_square_latents(side)))
-    images = figures.as_images(values, run.model.event_shape)
-    return figures.manifold(images, side, path, title="Decoded manifold, E[x|z] over the prior's unit square")
+    z = figures.unit_square_latents(side)
+    latent = z if label is None else (z, torch.full((len(z),), label))
+    images = figures.as_images(decoded(run, latent), run.model.event_shape)
+    mean = "E[x|z]" if label is None else f"E[x|z, y={label}]"
+    return figures.manifold(images, side, path, title=f"Decoded manifold, {mean} over the prior's unit square")
 
 
 def project(means: Tensor, dims: tuple[int, int] | None) -> tuple[Tensor, tuple[str, str]]:

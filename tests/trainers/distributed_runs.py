@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from deepgen_fast.models import dcgan, two_layer_vae
+from deepgen_fast.models import conditional_vae, dcgan, two_layer_vae
 from deepgen_fast.nn import GeneratorBlock, synchronized_batch_norm
 from deepgen_fast.objectives import AdversarialObjective
 from deepgen_fast.trainers import GANTrainer, VAETrainer
@@ -129,6 +129,10 @@ def run(rank: int, folder: str) -> None:
     vae = VAETrainer(two_layer_vae((1, 16, 16), 8, 2), **QUIET, epochs=2, early_stopping=5)
     vae.fit(pictures(), pictures()[:10])
     results["vae"] = found(vae)
+    cvae = VAETrainer(conditional_vae((1, 16, 16), 2, 8, 2), **QUIET, epochs=2)
+    labels = torch.arange(50) % 2
+    cvae.fit(pictures(), pictures()[:10], labels=labels, validation_labels=labels[:10])
+    results["cvae"] = found(cvae)
     errors = []
     for attempt in (
         lambda: train_gan(None, Fruitless()),

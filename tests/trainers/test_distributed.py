@@ -75,7 +75,7 @@ def test_weights_are_those_of_one_process_and_the_same_in_both(ranks, alone):
             torch.testing.assert_close(first[name], value, rtol=1e-2, atol=1e-3, msg=name)
 
 
-@pytest.mark.parametrize("run", ["bf16", "per_process", "vae"])
+@pytest.mark.parametrize("run", ["bf16", "per_process", "vae", "cvae"])
 def test_processes_agree(ranks, run):
     states = [rank[run]["state"] for rank in ranks]
     for name, value in states[0].items():
