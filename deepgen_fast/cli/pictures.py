@@ -233,8 +233,6 @@ def manifold(
         raise UsageError(f"{run}: its latent space has {latent_dim} dimension; the plane needs 2 or more")
     print(draw_plane(opened, split, chosen, folder / "latent_plane.png"))
     if latent_dim == 2 and not opened.of_sentences:
-        print(draw_manifold(opened, side, folder / "manifold.png"))
-    if latent_dim == 2:
         if takes_labels(opened.model):
             for label in range(opened.model.num_classes):
                 print(draw_manifold(opened, side, folder / f"manifold-{label}.png", label))

@@ -89,6 +89,10 @@ class CategoricalObjective:
             "generator": ("marginal_entropy", "entropy"),
         }
 
+    def parts_of(self, model: Any) -> dict[str, tuple[str, ...]]:
+        """``part_names``, whatever the model."""
+        return self.part_names
+
     def for_validation(self) -> CategoricalObjective:
         """The same; labels are then those of the held-out examples themselves."""
         return self

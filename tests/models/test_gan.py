@@ -150,7 +150,10 @@ def test_sampling_leaves_no_graph_and_the_players_share_nothing():
         (lambda: dcgan(width=0), "width: expected at least 1, got 0"),
         (lambda: dcgan((1, 16, 16), width=1, latent_dim=0), "latent_dim: expected at least 1, got 0"),
         (lambda: dcgan((1, 16, 16), width=1, prior="cauchy"), "prior: expected one of normal, uniform, got 'cauchy'"),
-        (lambda: dcgan(discriminator_norm="layer"), "discriminator_norm: expected 'batch' or 'none', got 'layer'"),
+        (
+            lambda: dcgan(discriminator_norm="layer"),
+            "discriminator_norm: expected 'batch', 'virtual_batch' or 'none', got 'layer'",
+        ),
         (lambda: fully_connected_gan(output="relu"), "output: expected one of tanh, sigmoid, linear, got 'relu'"),
         (lambda: fully_connected_gan(pieces=0), "pieces: expected at least 1, got 0"),
         (lambda: fully_connected_gan(dropout=1.0), r"dropout: expected a number in \[0, 1\), got 1.0"),
