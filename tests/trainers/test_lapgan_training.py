@@ -31,24 +31,24 @@ def crosses() -> torch.Tensor:
     return x
 
 
-@pytest.mark.parametrize("level", ["all", "0", "1"])
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize(
+    ("level", "precision"), [("all", "float32"), ("all", "bf16"), ("0", "float32"), ("1", "float32")]
+)
 def test_a_run_goes_on_as_if_it_had_not_stopped(level, precision, pictures, quiet, tmp_path, same_run):
     def trainer(name: str, epochs: int) -> GANTrainer:
         settings = {**quiet, "epochs": epochs, "ema_decay": 0.9, "precision": precision, "discriminator_steps": 2}
         objective = PyramidObjective(r1=1.0, penalty_every=2)
         return GANTrainer(build(level), objective, **settings, run_directory=tmp_path / name)
 
-    whole = trainer("whole", 4)
+    whole = trainer("whole", 3)
     history = whole.fit(pictures, pictures).history
-    trainer("parts", 2).fit(pictures, pictures)
-    rest = trainer("parts", 4)
+    trainer("parts", 1).fit(pictures, pictures)
+    rest = trainer("parts", 3)
     rest.fit(pictures, pictures, resume_from="last")
     same_run(whole, rest)
     present = [0, 1] if level == "all" else [int(level)]
     for player in ("discriminator", "generator"):
         parts = [history[-1][f"{player}_level_{number}"] for number in present]
-        assert history[-1][f"{player}_loss"] >= sum(parts) * 0.999  # r1 is in a level's part, too
         assert sum(parts) == pytest.approx(history[-1][f"{player}_loss"], rel=1e-3)
     assert 0 < history[-1]["validation_discriminator_real_accuracy"] <= 1
     assert history[-1]["discriminator_r1"] > 0
@@ -64,23 +64,24 @@ def test_pictures_of_a_run_are_of_the_levels_size(level, side, pictures, quiet, 
 
 
 def test_a_level_alone_learns_the_detail_that_its_input_lacks(crosses, quiet):
-    """Half of the crosses are kept back: blurred, they are told from sharp ones; after training, no longer."""
+    """Half of the crosses are kept back: blurred, they lose all detail; the generator puts it back, in place."""
     model = build("0", width=8)
-    trainer = GANTrainer(
-        model, PyramidObjective(r1=0.1), **quiet, epochs=60, learning_rate=2e-3, ema_decay=0.9, validate_every=60
-    )
+    settings = {**quiet, "epochs": 100, "learning_rate": 4e-3, "ema_decay": 0.9, "validate_every": 100}
+    trainer = GANTrainer(model, PyramidObjective(r1=0.1), **settings)
     trainer.fit(crosses[::2])
     held_out = crosses[1::2]
     with trainer.evaluated_model() as trained:
         made = trained.decode(trained.draw_beside(held_out, BatchNoise(torch.Generator().manual_seed(1))))
     blurred = up(down(held_out)).clamp(0, 1)
 
-    def error(x):
-        return (x - held_out).square().mean().item()
+    def detail(images):
+        return (images - up(down(images))).square().sum((1, 2, 3)).mean()
 
-    assert error(made) < 0.5 * error(blurred)
+    assert detail(blurred) < 0.05 * detail(held_out) < 0.25 * detail(made)
+    added, missing = (made - blurred).flatten(1), (held_out - blurred).flatten(1)
+    assert torch.cosine_similarity(added, missing).mean() > 0.15
     bright = held_out == 1
-    assert blurred[bright].mean() < 0.6 and made[bright].mean() > 0.75
+    assert blurred[bright].mean() < 0.35 and made[bright].mean() > 0.5
 
 
 def test_levels_of_different_runs_are_sampled_as_one(crosses, tmp_path):
