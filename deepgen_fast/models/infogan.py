@@ -19,7 +19,6 @@ from deepgen_fast.models.dcgan_networks import (
     levels_of,
 )
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
-from deepgen_fast.models.gaussian_noise import GaussianNoise
 from deepgen_fast.models.labels import Labels, as_labels
 from deepgen_fast.nn import DiscriminatorBlock
 from deepgen_fast.random import BatchNoise
@@ -62,14 +61,7 @@ class InfoGAN(GAN):
     """
 
     def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        *,
-        num_classes: int,
-        num_continuous: int,
-        code_scale: float = 1.0,
-        **options: Any,
+        self, generator: nn.Module, discriminator: nn.Module, *, num_classes: int, num_continuous: int, **options: Any
     ) -> None:
         super().__init__(generator, discriminator, **options)
         for name, value, least in (("num_classes", num_classes, 1), ("num_continuous", num_continuous, 0)):
@@ -77,7 +69,6 @@ class InfoGAN(GAN):
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         self.num_classes = num_classes
         self.num_continuous = num_continuous
-        self.code_scale = code_scale
         self.cycle = num_classes
 
     def draw_latent(self, count: int, noise: BatchNoise | None = None, real: Any = None) -> Any:
@@ -95,8 +86,7 @@ class InfoGAN(GAN):
     def generate(self, latent: Any) -> Any:
         """``(x, code, continuous)``, x as the networks see it."""
         z, code, continuous = latent
-        one_hot = F.one_hot(code, self.num_classes).to(z.dtype) * self.code_scale
-        inputs = torch.cat([z, one_hot, continuous], 1)
+        inputs = torch.cat([z, F.one_hot(code, self.num_classes).to(z.dtype), continuous], 1)
         return self.generator(inputs.to(dtype_of(self.generator))), code, continuous
 
     def judge_and_recognise(self, example: Any) -> tuple[Tensor, CodePosterior]:
@@ -139,12 +129,10 @@ def infogan(
     num_classes: int = 10,
     num_continuous: int = 2,
     width: int = 32,
-    latent_dim: int = 62,
+    latent_dim: int = 10,
     prior: Prior = "uniform",
-    code_scale: float = 1.0,
-    noise: float = 0.0,
 ) -> InfoGAN:
-    """InfoGAN over DCGAN's networks; the defaults are the paper's codes for MNIST.
+    """InfoGAN over DCGAN's networks, by default with the paper's codes for MNIST.
 
     Q reads the images that D's blocks leave through 128 hidden units with batch norm and leaky ReLU: the parameters of
     a categorical, and means and log-variances of Gaussians. Left out: several categorical codes, and the fully
@@ -155,10 +143,9 @@ def infogan(
         num_classes: K, values of the categorical code.
         num_continuous: continuous codes.
         width: channels at half the image's size.
-        latent_dim: size of z, the noise beside the codes.
+        latent_dim: size of z, the noise beside the codes. The paper's 62 numbers of z drown ten of the code in the
+            generator's first layer: z comes to mean the digit first, and the code some detail.
         prior: of z: uniform between -1 and 1, or normal.
-        code_scale: of the categorical code.
-        noise: standard deviation of Gaussian noise on what D and Q see in training.
 
     Raises:
         ValueError: naming the argument that is not one of the above.
@@ -174,10 +161,9 @@ def infogan(
     logit = DiscriminatorBlock(channels, 1, base, 1, 0, norm=False, bias=False, activation=None)
     model = InfoGAN(
         DCGANGenerator(*doubling_blocks(latent_dim + num_classes + num_continuous, shape, width)),
-        TrunkWithHeads(DCGANFeatures(GaussianNoise(noise), *halving_blocks(shape, width, outputs=None)), logit, codes),
+        TrunkWithHeads(DCGANFeatures(*halving_blocks(shape, width, outputs=None)), logit, codes),
         num_classes=num_classes,
         num_continuous=num_continuous,
-        code_scale=code_scale,
         event_shape=shape,
         latent_dim=latent_dim,
         prior=prior,

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from deepgen_fast.models.catgan import CatGAN, GaussianNoise
+from deepgen_fast.models.catgan import CatGAN
 from deepgen_fast.models.dcgan_networks import (
     DCGANDiscriminator,
     DCGANGenerator,
@@ -18,6 +18,7 @@ from deepgen_fast.models.dcgan_networks import (
     initialise,
 )
 from deepgen_fast.models.gan import Prior
+from deepgen_fast.models.gaussian_noise import GaussianNoise
 from deepgen_fast.objectives.semi_supervised import realness
 
 

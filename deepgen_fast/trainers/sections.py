@@ -11,11 +11,13 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, create_model
 
 from deepgen_fast.trainers.config import PositiveInt, Section
+
+SomeSection = TypeVar("SomeSection", bound=Section)
 
 _ARGUMENT = re.compile(r"^ {4}((?:\w+, )*\w+): (.*)$")
 
@@ -82,7 +84,7 @@ def model_section(build: Callable[..., Any], name: str, title: str) -> type[Sect
     )
 
 
-def with_defaults(section: type[Section], **defaults: Any) -> type[Section]:
+def with_defaults(section: type[SomeSection], **defaults: Any) -> type[SomeSection]:
     """The section with other defaults: settings that suit a system better than those that suit most."""
     fields: dict[str, Any] = {}
     for name, default in defaults.items():

@@ -46,7 +46,7 @@ from deepgen_fast.trainers.config import (
 )
 from deepgen_fast.trainers.gan import GANTrainer
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
-from deepgen_fast.trainers.sections import model_section, section_of
+from deepgen_fast.trainers.sections import model_section, section_of, with_defaults
 from deepgen_fast.trainers.sentence_config import SentenceDataConfig, SentenceTrainerConfig
 from deepgen_fast.trainers.trainer import Trainer
 from deepgen_fast.trainers.vae import VAETrainer
@@ -186,6 +186,11 @@ def adversarial(
     )
 
 
+# DCGAN's rate, and no average of the weights, are for large images and long runs.
+_FAST = with_defaults(GANTrainerConfig, learning_rate=1e-3, ema_decay=0.99)
+# Q, which D's player moves, should not learn to read a code before the generator has made something of it.
+_SLOWER_JUDGE = with_defaults(_FAST, discriminator_learning_rate=2e-4)
+
 SYSTEMS = {
     system.name: system
     for system in (
@@ -201,10 +206,10 @@ SYSTEMS = {
         ),
         adversarial("gan", "fully connected GAN", fully_connected_gan),
         adversarial("dcgan", "deep convolutional GAN", dcgan),
-        adversarial("cgan", "conditional GAN", conditional_gan, labelled=True),
-        adversarial("infogan", "information-maximizing GAN", infogan, InformationObjective),
+        adversarial("cgan", "conditional GAN", conditional_gan, labelled=True, settings=_FAST),
+        adversarial("infogan", "information-maximizing GAN", infogan, InformationObjective, settings=_SLOWER_JUDGE),
         adversarial("lapgan", "Laplacian pyramid of GANs", lapgan, PyramidObjective),
-        adversarial("catgan", "categorical GAN", catgan, CategoricalObjective),
+        adversarial("catgan", "categorical GAN", catgan, CategoricalObjective, settings=_FAST),
         adversarial("semi-supervised-gan", "semi-supervised GAN", semi_supervised_gan, SemiSupervisedObjective),
     )
 }  # fmt: skip
