@@ -50,6 +50,7 @@ from deepgen_fast.trainers.sections import model_section, section_of, with_defau
 from deepgen_fast.trainers.sentence_config import SentenceDataConfig, SentenceTrainerConfig
 from deepgen_fast.trainers.trainer import Trainer
 from deepgen_fast.trainers.vae import VAETrainer
+from deepgen_fast.trainers.vae_config import LongTrainerConfig
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,10 @@ SYSTEMS = {
             "vae", "variational autoencoder", ModelConfig, ObjectiveConfig, TrainerConfig, build_model, build_objective,
             VAETrainer, _bernoulli, binarizes=True,
         ),
-        variational("cvae", "conditional VAE", conditional_vae, labelled=True),
-        variational("dlgm", "deep latent Gaussian model", deep_latent_gaussian, HierarchicalELBO),
+        variational("cvae", "conditional VAE", conditional_vae, labelled=True, settings=LongTrainerConfig),
+        variational(
+            "dlgm", "deep latent Gaussian model", deep_latent_gaussian, HierarchicalELBO, settings=LongTrainerConfig
+        ),
         variational(
             "sentence-vae", "sentence VAE", sentence_vae, SentenceELBO, settings=SentenceTrainerConfig, binarizes=False,
             example_data="--data lines.txt --min-count 3", data=SentenceDataConfig,
