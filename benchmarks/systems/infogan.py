@@ -4,7 +4,6 @@
 
 A classifier that was trained on the real digits of mnist5k says which digit each sample is. Codes are matched to
 digits, each to one, as fits best (the Hungarian algorithm); by chance a tenth of the samples would match. The bound on
-the information of the code is that of the last epoch, from fresh samples beside held-out digits; its maximum is log 10.
 the information of the code is that of the last epoch, from fresh samples; its maximum is log 10.
 """
 
