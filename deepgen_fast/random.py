@@ -160,6 +160,11 @@ class BatchNoise:
         """Standard normal numbers; otherwise as ``uniform``."""
         return self._draw(torch.randn, size, like)
 
+    def integers(self, size: Sequence[int], high: int, like: Tensor) -> Tensor:
+        """Integers from 0 to ``high - 1``, int64; by ``uniform``, with its dtype's digits."""
+        # Numbers below 1 may give ``high`` itself when multiplied.
+        return (self.uniform(size, like) * high).long().clamp(max=high - 1)
+
     def _draw(self, function: Callable[..., Tensor], size: Sequence[int], like: Tensor) -> Tensor:
         whole = (self.whole(size[0]), *size[1:])
         return self.here(function(whole, generator=self.generator, dtype=like.dtype, device=like.device))

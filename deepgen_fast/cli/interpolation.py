@@ -80,6 +80,7 @@ def latent_paths(run: Run, rows: int, steps: int, seed: int, between: str, *, sp
     import torch
 
     from deepgen_fast.cli.runs import some_examples
+    from deepgen_fast.example import rows_of
     from deepgen_fast.models import latent_path
     from deepgen_fast.random import BatchNoise
 
@@ -94,10 +95,7 @@ def latent_paths(run: Run, rows: int, steps: int, seed: int, between: str, *, sp
     else:
         ends = model.draw_latent(2 * rows, BatchNoise(torch.Generator().manual_seed(seed)))
 
-    def half(part: slice) -> Any:
-        return ends[part] if isinstance(ends, torch.Tensor) else tuple(tensor[part] for tensor in ends)
-
     # Far apart in the split, so of different classes where the data are sorted.
-    course = latent_path(half(slice(rows)), half(slice(rows, None)), steps, spherical=spherical)
+    course = latent_path(rows_of(ends, slice(rows)), rows_of(ends, slice(rows, None)), steps, spherical=spherical)
     single = isinstance(course, torch.Tensor)
     return course.flatten(0, 1) if single else tuple(tensor.flatten(0, 1) for tensor in course)

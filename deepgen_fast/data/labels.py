@@ -95,5 +95,5 @@ class LabelledExamples:
             noise: decides which.
         """
         like = torch.empty(0, device=self._rows.device if noise.generator is None else noise.generator.device)
-        places = (noise.uniform((count,), like) * len(self._rows)).long().clamp(max=len(self._rows) - 1)
+        places = noise.integers((count,), len(self._rows), like)
         return self._batches.take(self._rows[places.to(self._rows.device)])

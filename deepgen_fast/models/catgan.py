@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deepgen_fast.example import event_of
 from deepgen_fast.models.dcgan_networks import (
     DCGANDiscriminator,
     DCGANGenerator,
@@ -17,7 +18,7 @@ from deepgen_fast.models.dcgan_networks import (
     initialise,
 )
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
-from deepgen_fast.models.gaussian_noise import GaussianNoise
+from deepgen_fast.models.gaussian_noise import with_noise
 from deepgen_fast.nn.batch_norm import batch_statistics
 from deepgen_fast.objectives.entropies import certainty_logits
 
@@ -47,8 +48,7 @@ class CatGAN(GAN):
     def classify(self, example: Any) -> Tensor:
         """Unnormalised log p(y|x, D), ``[B, K]`` in float32 (float64 of float64 networks), of examples as the networks
         see them (``from_data``); of a pair with labels, of the first."""
-        x = example if isinstance(example, Tensor) else example[0]
-        return in_full(self.discriminator(x.to(dtype_of(self.discriminator))))
+        return in_full(self.discriminator(event_of(example).to(dtype_of(self.discriminator))))
 
     def discriminate(self, example: Any) -> Tensor:
         """``[B]``: how sure D is of its class, as a logit; see ``objectives.certainty_logits``."""
@@ -95,10 +95,9 @@ def catgan(
     """
     shape = check_sizes(event_shape, width=width, latent_dim=latent_dim)
     blocks = halving_blocks(shape, width, outputs=num_classes)
-    noisy = [layer for block in blocks for layer in (GaussianNoise(noise), block)]
     model = CatGAN(
         DCGANGenerator(*doubling_blocks(latent_dim, shape, width)),
-        DCGANDiscriminator(*noisy),
+        DCGANDiscriminator(*with_noise(blocks, noise)),
         num_classes=num_classes,
         event_shape=shape,
         latent_dim=latent_dim,

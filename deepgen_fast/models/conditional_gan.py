@@ -20,7 +20,7 @@ from deepgen_fast.models.dcgan_networks import (
 )
 from deepgen_fast.models.fully_connected_gan import DISCRIMINATOR_RANGE, GENERATOR_RANGE, Maxout, initialise_uniformly
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
-from deepgen_fast.models.labels import Labels, as_labels
+from deepgen_fast.models.labels import Labels, as_labels, labels_in_turn
 from deepgen_fast.models.likelihoods import check_event_shape
 from deepgen_fast.random import BatchNoise
 
@@ -59,7 +59,7 @@ class ConditionalGAN(GAN):
         """z, and the labels of the real examples beside which the generated ones will stand, so that D cannot tell
         them apart by how often a class comes; without any, 0, 1, ..., K - 1, 0, 1, ..."""
         z = super().draw_latent(count, noise)
-        return z, torch.arange(count, device=z.device) % self.num_classes if real is None else real[1]
+        return z, labels_in_turn(count, self.num_classes, z.device) if real is None else real[1]
 
     def generate(self, latent: Any) -> Any:
         """What G makes of ``(z, labels)``, with the labels."""

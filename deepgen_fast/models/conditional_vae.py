@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from deepgen_fast.example import Example
 from deepgen_fast.models.activations import build_activation
 from deepgen_fast.models.event_shape import check_pixel_batch
-from deepgen_fast.models.labels import Labels, as_labels
+from deepgen_fast.models.labels import Labels, as_labels, labels_in_turn
 from deepgen_fast.models.likelihoods import build_likelihood, check_event_shape, decoder_shape
 from deepgen_fast.models.posterior import Posterior
 from deepgen_fast.models.scale_forms import build_scale_form
 from deepgen_fast.models.two_layer_vae import TwoLayerDecoder, TwoLayerEncoder
-from deepgen_fast.models.vae import VAE
+from deepgen_fast.models.vae import VAE, check_latent
 from deepgen_fast.random import BatchNoise
 
 _LABEL_STD = 2.0
@@ -70,8 +70,7 @@ class ConditionalVAE(VAE):
     def decode(self, z: Any) -> Tensor:
         """Decoder output ``[(M,)B, *out]`` for ``z``, the pair of ``[(M,)B, latent_dim]`` and labels ``[B]``."""
         z, labels = z
-        if z.dim() < 2 or z.shape[-1] != self.latent_dim:
-            raise ValueError(f"z: expected shape [(samples,) batch, {self.latent_dim}], got {list(z.shape)}")
+        check_latent(z, self.latent_dim)
         y = self._one_hot(labels, z)
         return self.decoder(z.flatten(0, -2), y.flatten(0, -2)).unflatten(0, z.shape[:-1])
 
@@ -87,7 +86,7 @@ class ConditionalVAE(VAE):
     def draw_latent(self, count: int, noise: BatchNoise | None = None) -> Any:
         """z ~ N(0, I) and labels in turn, 0, 1, ..., K - 1, 0, 1, ..."""
         z = super().draw_latent(count, noise)
-        return z, torch.arange(count, device=z.device) % self.num_classes
+        return z, labels_in_turn(count, self.num_classes, z.device)
 
     def condition(self, latent: Any, labels: Labels) -> Any:
         """The same z with other labels, ``[B]`` or one for all; see ``VAE.condition``."""

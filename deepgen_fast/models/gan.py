@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from deepgen_fast.example import event_of
 from deepgen_fast.models.labels import Labels
 from deepgen_fast.models.likelihoods import check_event_shape
 from deepgen_fast.nn.intermediate import with_output_of
@@ -107,7 +108,7 @@ class GAN(nn.Module):
 
     def to_data(self, example: Any) -> Tensor:
         """What was generated, ``[B, *event_shape]``, as data."""
-        x = example if isinstance(example, Tensor) else example[0]
+        x = event_of(example)
         return x * 0.5 + 0.5 if self.output == "tanh" else x
 
     # The two networks.
@@ -145,8 +146,7 @@ class GAN(nn.Module):
     def discriminate(self, example: Any) -> Tensor:
         """One logit an example, ``[B]`` in float32 (float64 of float64 networks); of a pair with labels, they are not
         looked at."""
-        x = example if isinstance(example, Tensor) else example[0]
-        return logits_of(self.discriminator, x)
+        return logits_of(self.discriminator, event_of(example))
 
     def judge_with_features(self, example: Any) -> tuple[Tensor, Tensor]:
         """``discriminate`` of an example, and its ``features``, by one pass."""

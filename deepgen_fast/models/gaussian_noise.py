@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -22,3 +23,8 @@ class GaussianNoise(nn.Module):
 
     def extra_repr(self) -> str:
         return f"std={self.std}"
+
+
+def with_noise(layers: Iterable[nn.Module], std: float) -> list[nn.Module]:
+    """The layers, each after a ``GaussianNoise`` of its own."""
+    return [part for layer in layers for part in (GaussianNoise(std), layer)]

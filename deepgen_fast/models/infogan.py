@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepgen_fast.example import event_of
 from deepgen_fast.models.dcgan_networks import (
     DCGANFeatures,
     DCGANGenerator,
@@ -16,10 +17,11 @@ from deepgen_fast.models.dcgan_networks import (
     doubling_blocks,
     halving_blocks,
     initialise,
+    last_block,
     levels_of,
 )
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
-from deepgen_fast.models.labels import Labels, as_labels
+from deepgen_fast.models.labels import Labels, as_labels, labels_in_turn
 from deepgen_fast.nn import DiscriminatorBlock
 from deepgen_fast.random import BatchNoise
 
@@ -76,11 +78,9 @@ class InfoGAN(GAN):
         noise = BatchNoise() if noise is None else noise
         z = super().draw_latent(count, noise)
         if real is None:
-            code = torch.arange(count, device=z.device) % self.num_classes
+            code = labels_in_turn(count, self.num_classes, z.device)
         else:
-            # Uniform numbers below 1 in float32 may give K itself when multiplied.
-            place = noise.uniform((count,), z) * self.num_classes
-            code = place.long().clamp(max=self.num_classes - 1)
+            code = noise.integers((count,), self.num_classes, z)
         return z, code, noise.uniform((count, self.num_continuous), z) * 2.0 - 1.0
 
     def generate(self, latent: Any) -> Any:
@@ -91,9 +91,8 @@ class InfoGAN(GAN):
 
     def judge_and_recognise(self, example: Any) -> tuple[Tensor, CodePosterior]:
         """The logits ``[B]`` of D and Q(c|x), by one pass through what they share."""
-        x = example if isinstance(example, Tensor) else example[0]
         both: Any = self.discriminator.both
-        logits, codes = both(x.to(dtype_of(self.discriminator)))
+        logits, codes = both(event_of(example).to(dtype_of(self.discriminator)))
         sizes = (self.num_classes, self.num_continuous, self.num_continuous)
         return in_full(logits), CodePosterior(*in_full(codes).split(sizes, 1))
 
@@ -152,16 +151,14 @@ def infogan(
     """
     shape = check_sizes(event_shape, width=width, latent_dim=latent_dim)
     base, levels = levels_of(shape[1])
-    channels = width * 2 ** (levels - 1)
     codes = nn.Sequential(
-        DiscriminatorBlock(channels, _CODE_UNITS, base, 1, 0),
+        DiscriminatorBlock(width * 2 ** (levels - 1), _CODE_UNITS, base, 1, 0),
         nn.Flatten(),
         nn.Linear(_CODE_UNITS, num_classes + 2 * num_continuous),
     )
-    logit = DiscriminatorBlock(channels, 1, base, 1, 0, norm=False, bias=False, activation=None)
     model = InfoGAN(
         DCGANGenerator(*doubling_blocks(latent_dim + num_classes + num_continuous, shape, width)),
-        TrunkWithHeads(DCGANFeatures(*halving_blocks(shape, width, outputs=None)), logit, codes),
+        TrunkWithHeads(DCGANFeatures(*halving_blocks(shape, width, outputs=None)), last_block(shape, width), codes),
         num_classes=num_classes,
         num_continuous=num_continuous,
         event_shape=shape,

@@ -36,3 +36,8 @@ def as_labels(labels: Labels, count: int, num_classes: int, name: str = "labels"
         if low < 0 or high >= num_classes:
             raise ValueError(f"{name}: expected 0 to {num_classes - 1}, got {low} to {high}")
     return given
+
+
+def labels_in_turn(count: int, num_classes: int, device: torch.device) -> Tensor:
+    """int64 ``[count]``: 0, 1, ..., K - 1, 0, 1, ..."""
+    return torch.arange(count, device=device) % num_classes

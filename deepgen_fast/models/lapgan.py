@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from deepgen_fast.models.dcgan import DCGANDiscriminator, DCGANGenerator, initialise
+from deepgen_fast.models.dcgan_networks import DCGANDiscriminator, DCGANGenerator, initialise
 from deepgen_fast.models.gan import Prior
 from deepgen_fast.models.laplacian_gan import LAPGAN, image_shape_of
 from deepgen_fast.nn import DiscriminatorBlock, GeneratorBlock

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepgen_fast.models.catgan import CatGAN
 from deepgen_fast.models.dcgan_networks import (
@@ -18,7 +17,7 @@ from deepgen_fast.models.dcgan_networks import (
     initialise,
 )
 from deepgen_fast.models.gan import Prior
-from deepgen_fast.models.gaussian_noise import GaussianNoise
+from deepgen_fast.models.gaussian_noise import with_noise
 from deepgen_fast.objectives.semi_supervised import realness
 
 
@@ -68,10 +67,8 @@ def semi_supervised_gan(
         ValueError: naming the argument that is not one of the above.
     """
     shape = check_sizes(event_shape, width=width, latent_dim=latent_dim)
-    if not (math.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise: expected a finite number of at least 0, got {noise}")
     blocks = halving_blocks(shape, width, norm="none", outputs=num_classes)
-    layers: list[nn.Module] = [layer for block in blocks for layer in (GaussianNoise(noise), block)]
+    layers = with_noise(blocks, noise)
     model = SemiSupervisedGAN(
         DCGANGenerator(*doubling_blocks(latent_dim, shape, width)),
         DCGANDiscriminator(*layers),

@@ -93,15 +93,11 @@ class VAE(nn.Module):
         Raises:
             ValueError: when the last dimension of ``z`` is not ``latent_dim``.
         """
-        if z.dim() < 2 or z.shape[-1] != self.latent_dim:
-            raise ValueError(f"z: expected shape [(samples,) batch, {self.latent_dim}], got {list(z.shape)}")
-        return self._decoded(z)
-
-    def _decoded(self, h: Tensor) -> Tensor:
-        if h.dim() == 2:
-            return self.decoder(h)
+        check_latent(z, self.latent_dim)
+        if z.dim() == 2:
+            return self.decoder(z)
         # Convolutions know one batch dimension only.
-        return self.decoder(h.flatten(0, -2)).unflatten(0, h.shape[:-1])
+        return self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
 
     def forward(
         self,
@@ -194,3 +190,13 @@ class VAE(nn.Module):
     def exhibits(self, generator: torch.Generator, examples: Example | None = None) -> Exhibits:
         """What a run shows as the model trains: samples, and held-out images above their reconstructions."""
         return image_exhibits(self, generator, examples)
+
+
+def check_latent(z: Tensor, latent_dim: int) -> None:
+    """Check for ``z [(M,)B, latent_dim]``.
+
+    Raises:
+        ValueError: for another shape.
+    """
+    if z.dim() < 2 or z.shape[-1] != latent_dim:
+        raise ValueError(f"z: expected shape [(samples,) batch, {latent_dim}], got {list(z.shape)}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.objectives.gan import AdversarialLoss, Example, event_of, with_event
+from deepgen_fast.example import Example, event_of, with_event
+from deepgen_fast.objectives.few_labels import check_label_weight, label_parts, labelled_of
+from deepgen_fast.objectives.gan import AdversarialLoss
 from deepgen_fast.random import BatchNoise
 
 _LEAST = 1e-6  # nats: certainties nearer to 0 and 1 have no finite logit in float32
@@ -80,9 +80,7 @@ class CategoricalObjective:
     semi_supervised = True
 
     def __init__(self, label_weight: float = 1.0) -> None:
-        if not (math.isfinite(label_weight) and label_weight >= 0):
-            raise ValueError(f"label_weight: expected a finite number of at least 0, got {label_weight}")
-        self.label_weight = label_weight
+        self.label_weight = check_label_weight(label_weight)
         self.decision: float | None = 0.0
         self.part_names: dict[str, tuple[str, ...]] = {
             "discriminator": ("marginal_entropy", "real_entropy", "fake_entropy", "cross_entropy", "accuracy"),
@@ -121,9 +119,8 @@ class CategoricalObjective:
         value = certain.mean() - marginal - uncertain.mean()
         parts = {"marginal_entropy": marginal, "real_entropy": certain.mean(), "fake_entropy": uncertain.mean()}
         logits, labels = labelled_of(real_logits, real) if labelled is None else (model.classify(labelled), labelled[1])
-        if len(labels):
-            parts["cross_entropy"] = F.cross_entropy(logits, labels)
-            parts["accuracy"] = (logits.argmax(1) == labels).to(logits.dtype).mean()
+        parts |= label_parts(logits, labels)
+        if "cross_entropy" in parts:
             value = value + self.label_weight * parts["cross_entropy"]
         detached = {name: part.detach() for name, part in parts.items()}
         certainties = certainty_logits(real_logits.detach()), certainty_logits(fake_logits.detach())
@@ -141,10 +138,3 @@ class CategoricalObjective:
         marginal, conditional = marginal_entropy(logits), entropies(logits).mean()
         parts = {"marginal_entropy": marginal.detach(), "entropy": conditional.detach()}
         return AdversarialLoss(conditional - marginal, None, certainty_logits(logits.detach()), parts)
-
-
-def labelled_of(logits: Tensor, example: Example) -> tuple[Tensor, Tensor]:
-    """Logits and labels of the examples that have one."""
-    labels = torch.empty(0) if isinstance(example, Tensor) else example[1]
-    has_one = labels >= 0
-    return logits[: len(labels)][has_one], labels[has_one]

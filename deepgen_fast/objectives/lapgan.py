@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, Example
+from deepgen_fast.example import Example
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
 from deepgen_fast.random import BatchNoise
 
 
@@ -66,16 +67,7 @@ class PyramidObjective(AdversarialObjective):
         parts = zip(_levels(model), real, fake, strict=True)
         return _sum([game(level, one, other, step=step, noise=noise) for level, one, other in parts], model)
 
-    def generator_loss(
-        self,
-        model: Any,
-        fake: Example,
-        *,
-        real: Example | None = None,
-        latent: Any = None,
-        step: int = 0,
-        noise: BatchNoise | None = None,
-    ) -> AdversarialLoss:
-        """As ``AdversarialObjective``'s, of a ``LAPGAN`` and an example with a part for each level."""
+    def generator_loss(self, model: Any, fake: Example, **options: Any) -> AdversarialLoss:
+        """As ``AdversarialObjective``'s, of a ``LAPGAN`` and an example with a part for each level; options unused."""
         game = super().generator_loss
         return _sum([game(level, part) for level, part in zip(_levels(model), fake, strict=True)], model)

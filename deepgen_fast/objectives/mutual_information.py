@@ -8,7 +8,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, Example
+from deepgen_fast.example import Example
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
 from deepgen_fast.ops.gaussian_log_likelihood import gaussian_log_likelihood
 from deepgen_fast.random import BatchNoise
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.objectives.entropies import labelled_of
-from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, Example
+from deepgen_fast.example import Example
+from deepgen_fast.objectives.few_labels import check_label_weight, label_parts, labelled_of
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
 from deepgen_fast.random import BatchNoise
 
 
@@ -49,9 +48,7 @@ class SemiSupervisedObjective(AdversarialObjective):
 
     def __init__(self, label_weight: float = 1.0, feature_matching: bool = True, **options: Any) -> None:
         super().__init__(feature_matching=feature_matching, **options)
-        if not (math.isfinite(label_weight) and label_weight >= 0):
-            raise ValueError(f"label_weight: expected a finite number of at least 0, got {label_weight}")
-        self.label_weight = label_weight
+        self.label_weight = check_label_weight(label_weight)
         self.part_names = {"discriminator": (*self.part_names["discriminator"], "cross_entropy", "accuracy")}
 
     def for_validation(self) -> SemiSupervisedObjective:
@@ -79,9 +76,9 @@ class SemiSupervisedObjective(AdversarialObjective):
             logits, labels = labelled_of(model.classify(real), real)
         else:
             logits, labels = model.classify(labelled), labelled[1]
-        if not len(labels):
+        parts = label_parts(logits, labels)
+        if not parts:
             return loss
-        cross_entropy = F.cross_entropy(logits, labels)
-        accuracy = (logits.argmax(1) == labels).to(logits.dtype).mean()
-        parts = {**loss.parts, "cross_entropy": cross_entropy.detach(), "accuracy": accuracy}
-        return loss._replace(value=loss.value + self.label_weight * cross_entropy, parts=parts)
+        detached = {name: part.detach() for name, part in parts.items()}
+        value = loss.value + self.label_weight * parts["cross_entropy"]
+        return loss._replace(value=value, parts={**loss.parts, **detached})

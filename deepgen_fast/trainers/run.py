@@ -171,9 +171,8 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
             check_unit_range(part.images, name=splits.name, who=pixels[0], otherwise=pixels[1])
     if data.binarize == "none":
         return splits
-    return DatasetSplits(
-        splits.name, splits.train, _binary(splits.validation, data.binarize), _binary(splits.test, data.binarize)
-    )
+    validation, test = (_binary(part, data.binarize) for part in (splits.validation, splits.test))
+    return replace(splits, validation=validation, test=test)
 
 
 def _check_kind(config: RunConfig, splits: DatasetSplits) -> None:
