@@ -11,6 +11,7 @@ import typer
 
 from deepgen_fast.cli import sentences
 from deepgen_fast.cli.arguments import Checkpoint, RunDirectory, Seed, SplitName
+from deepgen_fast.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,6 +47,15 @@ Classify = Annotated[
     ),
 ]
 ClassSamples = Annotated[int, typer.Option(min=1, help="Samples of z an example and class, for --classify.")]
+Quality = Annotated[
+    bool | None,
+    typer.Option(
+        "--quality/--no-quality",
+        show_default="where it can be measured",
+        help="Of a GAN of small labelled images: distances, fidelity, diversity and classes of samples, in the eyes of "
+        "a classifier that is trained on the run's data (some seconds, once a run).",
+    ),
+]
 _SAMPLES = 5000
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -57,6 +67,7 @@ def evaluate(
     examples: Examples = 500,
     classify: Classify = False,
     class_samples: ClassSamples = 100,
+    quality: Quality = None,
     checkpoint: Checkpoint = "best",
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -65,9 +76,10 @@ def evaluate(
 
     Of a VAE: the ELBO split into reconstruction and KL, log p(x), bits per dimension and active units, in nats an
     example, averaged over the split. The ELBO bounds log p(x) from below; the importance-weighted estimate (Burda et
-    al. 2016) lies between the two. Of a GAN: what its discriminator says of real and generated examples, and how far
-    generated ones lie apart beside real ones; --samples and --examples do not matter. Of a sentence VAE, perplexities a
-    word beside the bound. The same seed gives the same numbers. They are also written to RUN/evaluation-SPLIT.json.
+    al. 2016) lies between the two. Of a GAN: what its discriminator says of real and generated examples, how far
+    generated ones lie apart beside real ones, and the quality of samples; --samples and --examples do not matter. Of a
+    sentence VAE, perplexities a word beside the bound. The same seed gives the same numbers. They are also written to
+    RUN/evaluation-SPLIT.json.
 
     Examples:
 
@@ -78,6 +90,8 @@ def evaluate(
         deepgen-fast evaluate runs/digits --examples 0 --json
 
         deepgen-fast evaluate runs/by-class --classify
+
+        deepgen-fast evaluate runs/dcgan --no-quality
     """
     from rich.console import Console
 
@@ -91,7 +105,10 @@ def evaluate(
     if opened.kind == "gan":
         from deepgen_fast.cli import evaluate_gan
 
-        values, shown = evaluate_gan.measure(opened, split, seed=seed), evaluate_gan.table_of
+        values = evaluate_gan.measure(opened, split, seed=seed, quality=quality)
+        shown = evaluate_gan.table_of
+    elif quality:
+        raise UsageError(f"--quality: of the samples of a GAN; {run} is a {opened.config.system}")
     else:
         values, shown = measure(opened, split, samples=samples, examples=examples, seed=seed), table_of
     if classify:

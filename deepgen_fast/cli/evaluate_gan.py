@@ -12,8 +12,19 @@ if TYPE_CHECKING:
 _COMPARED = 256  # examples among which distances are taken
 
 
-def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
-    """Every number of a run on one of its splits."""
+def measure(run: Run, split: str, *, seed: int, quality: bool | None = None) -> dict[str, Any]:
+    """Every number of a run on one of its splits.
+
+    Args:
+        run: of a GAN.
+        split: its name.
+        seed: of what is generated.
+        quality: whether to measure what a classifier sees in samples; None where it can be measured, and what is
+            missing is then said.
+
+    Raises:
+        UsageError: it was asked for and cannot be measured.
+    """
     import torch
 
     from deepgen_fast.cli.runs import some_examples, split_named
@@ -45,13 +56,28 @@ def measure(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     if comparable(seen):
         values |= diversity(model.decode(model.draw_beside(real, BatchNoise(generator))), seen)._asdict()
         values["compared"] = len(real)
-    return values
+    return values | (_quality(run, split, seed, required=quality is True) if quality is not False else {})
+
+
+def _quality(run: Run, split: str, seed: int, *, required: bool) -> dict[str, Any]:
+    from deepgen_fast.cli.errors import UsageError
+    from deepgen_fast.cli.sample_quality import measure_quality, why_not
+
+    missing = why_not(run, split)
+    if missing is None:
+        return {"quality": measure_quality(run, split, seed=seed)}
+    if required:
+        raise UsageError(f"--quality: {missing}")
+    return {"quality_not_measured": missing}
 
 
 _ROWS = (
     ("spread", "mean distance of two generated examples, over that of two real ones; near 0: mode collapse"),
     ("distinctness", "the same of nearest neighbours; near 0: the same few come again and again"),
-    ("discriminator_loss", "of the discriminator; 1.39 = 2 log 2 where it cannot tell (13.32)"),
+    (
+        "discriminator_loss",
+        "of the discriminator; 1.39 = 2 log 2 where it cannot tell (13.32), as often as there are levels",
+    ),
     ("discriminator_real", "D(x): mean on real examples"),
     ("discriminator_fake", "D(G(z)): mean on generated examples"),
     ("discriminator_real_accuracy", "part of real examples taken for real"),
@@ -59,6 +85,18 @@ _ROWS = (
     ("discriminator_accuracy", "part of examples whose class it tells right"),
     ("discriminator_categorical_information", "nats of the categorical code that can be read from what it makes"),
     ("discriminator_continuous_information", "the same of the continuous codes"),
+)
+_QUALITY_ROWS = (
+    ("frechet_distance", "FID of {num_fake} samples and {num_real} images, in features of a classifier; 0 is best"),
+    ("frechet_distance_of_training_images", "the same of as many training images: as near to 0 as so few come"),
+    ("kernel_distance", "KID, the same without a bias from their number; 0 is best"),
+    ("precision", "part of samples that lie among the data: fidelity"),
+    ("recall", "part of the data that lies among samples: diversity"),
+    ("density", "how deep samples lie among the data; 1 is as deep as data"),
+    ("coverage", "part of the data with a sample nearby; 1 is best"),
+    ("class_divergence", "KL of the classes of samples from those of the data, nats; 0 is best"),
+    ("inception_score", "clear and various classes: 1 to their number"),
+    ("classifier_accuracy", "of that classifier on the {num_real} images: what its view is worth"),
 )
 
 
@@ -74,4 +112,15 @@ def table_of(values: dict[str, Any], title: str) -> Table:
         if name in values:
             table.add_row(name.replace("_", " "), f"{values[name]:.3f}", meaning)
     table.caption = "A GAN has no density: its samples are judged, not its probability of the data."
+    for name in sorted(name for name in values if name.startswith("discriminator_level_")):
+        table.add_row(name.replace("_", " "), f"{values[name]:.3f}", "loss of one level of a pyramid; 0 is the finest")
+    quality = values.get("quality", {})
+    for name, meaning in _QUALITY_ROWS:
+        if name in quality:
+            table.add_row(name.replace("_", " "), f"{quality[name]:.3f}", meaning.format(**quality))
+    if "class_counts" in quality:
+        counts = " ".join(map(str, quality["class_counts"]))
+        table.caption += f"\nSamples of each class, as the classifier sees them: {counts}"
+    if "quality_not_measured" in values:
+        table.caption += f"\nQuality of samples is not measured: {values['quality_not_measured']}."
     return table

@@ -51,6 +51,12 @@ class Run:
         """The data of the run, loaded when first asked for."""
         return load_run_data(self.config)
 
+    @cached_property
+    def data_with_all_labels(self) -> DatasetSplits:
+        """``data`` with the labels that training may not use, too: they measure, and teach nothing."""
+        kept_back = system_named(self.config.system).semi_supervised
+        return load_run_data(self.config, all_labels=True) if kept_back else self.data
+
     @property
     def figures(self) -> Path:
         """Where pictures of this run go unless told otherwise."""

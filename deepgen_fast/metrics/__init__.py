@@ -18,6 +18,7 @@ from deepgen_fast.metrics.generative_classifier import (
 )
 from deepgen_fast.metrics.image_classifier import (
     ImageClassifier,
+    cached_classifier,
     classification_accuracy,
     digit_classifier,
     train_image_classifier,
@@ -46,6 +47,7 @@ __all__ = [
     "SampleQuality",
     "active_units",
     "bits_per_dimension",
+    "cached_classifier",
     "class_divergence",
     "class_histogram",
     "class_log_likelihoods",

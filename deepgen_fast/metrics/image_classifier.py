@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -165,21 +166,42 @@ def digit_classifier(*, image_size: int = 28, seed: int = 0, cache: str | Path |
     """
     if check_positive("image_size", image_size) < 28 or image_size % 2:
         raise ValueError(f"image_size: expected an even number of at least 28, got {image_size}")
-    described = {"recipe": _RECIPE, "data": "mnist5k", "image_size": image_size, "seed": seed}
-    path = None if cache is None else Path(cache).expanduser()
-    if path is not None and path.exists():
+
+    def train() -> ImageClassifier:
+        data = mnist5k().train
+        assert data.images is not None and data.labels is not None
+        return train_image_classifier(F.pad(data.images, ((image_size - 28) // 2,) * 4), data.labels, seed=seed)
+
+    if cache is None:
+        return train()
+    return cached_classifier(cache, {"data": "mnist5k", "image_size": image_size, "seed": seed}, train)
+
+
+def cached_classifier(
+    path: str | Path, described: Mapping[str, Any], train: Callable[[], ImageClassifier]
+) -> ImageClassifier:
+    """A classifier kept in a file (safetensors): read if it is there, trained and written if not.
+
+    Args:
+        path: of the file; its folder is made.
+        described: plain values that decide what ``train`` gives, such as data, size and seed; kept beside the weights.
+        train: makes the classifier.
+
+    Raises:
+        ImportError: safetensors is not installed.
+        ValueError: the file is damaged, or of a classifier that was described otherwise; it is left as it is.
+    """
+    path = Path(path).expanduser()
+    described = {"recipe": _RECIPE, **described}
+    if path.exists():
         return _read(path, described)
-    train = mnist5k().train
-    assert train.images is not None and train.labels is not None
-    classifier = train_image_classifier(F.pad(train.images, ((image_size - 28) // 2,) * 4), train.labels, seed=seed)
-    if path is not None:
-        _write(path, classifier, described)
+    classifier = train()
+    _write(path, classifier, described)
     return classifier
 
 
 def _read(path: Path, described: dict[str, Any]) -> ImageClassifier:
     safetensors = _safetensors()
-    classifier = ImageClassifier()
     try:
         with safetensors.safe_open(path, "pt") as file:
             found = json.loads((file.metadata() or {}).get("classifier", "null"))
@@ -188,11 +210,13 @@ def _read(path: Path, described: dict[str, Any]) -> ImageClassifier:
         raise ValueError(f"cache: {path} is no readable safetensors file: {error}") from error
     if found != described:
         raise ValueError(f"cache: {path} holds another classifier: expected {described}, got {found}; remove it first")
+    classifier = ImageClassifier(state["features.0.weight"].shape[1], state["head.weight"].shape[0])
     classifier.load_state_dict(state)
     return classifier.eval()
 
 
 def _write(path: Path, classifier: ImageClassifier, described: dict[str, Any]) -> None:
+    _safetensors()
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -135,12 +135,16 @@ class _BinaryExamples(Dataset[Tensor]):
         return binarize(self.dataset[index], self.mode, generator)
 
 
-def load_run_data(config: RunConfig) -> DatasetSplits:
+def load_run_data(config: RunConfig, *, all_labels: bool = False) -> DatasetSplits:
     """The data of a run, loaded and checked.
 
     Validation and test images are binarized here, once and always in the same way, where the config says so;
     training images at each step, by the trainer. Of the training labels of a semi-supervised system, as many are kept
     as the config says; validation and test sets keep theirs, to measure by, where training has any.
+
+    Args:
+        config: of the run.
+        all_labels: keep also those that training may not use, to measure by.
 
     Raises:
         DataError: for anything wrong with the data.
@@ -163,7 +167,7 @@ def load_run_data(config: RunConfig) -> DatasetSplits:
     )
     _check_kind(config, splits)
     system = system_named(config.system)
-    if system.semi_supervised:
+    if system.semi_supervised and not all_labels:
         splits = _with_few_labels(splits, data.labels_per_class or 0, data.split_seed)
     pixels = system.needs_pixels(config.model)
     for part in (splits.train, splits.validation, splits.test):
