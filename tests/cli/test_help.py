@@ -51,7 +51,7 @@ def test_every_flag_of_an_example_exists(line: str) -> None:
         known = command
         words.pop(0)
     assert not hasattr(known, "commands")
-    flags = {name for parameter in known.params for name in parameter.opts}
+    flags = {name for parameter in known.params for name in (*parameter.opts, *parameter.secondary_opts)}
     used = {word for word in words if word.startswith("-")}
     assert used <= flags
 
