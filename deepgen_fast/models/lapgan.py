@@ -33,16 +33,17 @@ def lapgan(
 ) -> LAPGAN:
     """The Laplacian pyramid of adversarial networks of Denton, Chintala, Szlam and Fergus.
 
-    G_k of the finer levels is three 3x3 convolutions over l_k and the noise as one more plane, the last linear; D_k,
-    of h_k + l_k, two 4x4 convolutions of stride 2 and a product to one logit. The coarsest level is an ordinary GAN: a
-    product to images of its size, then two 3x3 convolutions and tanh; its discriminator's first convolution is 3x3 and
-    leaves the size. Batch norm, activations and initial weights are as in ``dcgan``. Levels share nothing, and in
-    training each is conditioned on real blurred images: all at once, with their losses summed, is the paper's training
-    of each by itself. Levels that were trained alone are joined by ``laplacian_gan.combine``.
+    G_k of the finer levels is three 3x3 convolutions over l_k and a plane of noise, with batch norm, the last one
+    linear; D_k, of h_k + l_k, two 4x4 convolutions of stride 2 and a product to one logit, without: batch norm would
+    hide a shift of all pixels from it. The coarsest level is an ordinary GAN: a product to images of its size, then two
+    3x3 convolutions and tanh; its discriminator's first convolution is 3x3 and leaves the size, its second has batch
+    norm. Activations and initial weights are as in ``dcgan``. Levels share nothing, and in training each is conditioned
+    on real blurred images: all at once, with their losses summed, is the paper's training of each by itself. Levels
+    that were trained alone are joined by ``laplacian_gan.combine``.
 
     Left out: the class-conditional variant, crops and flips of the training images, and the paper's gradient descent
-    with a schedule for its momentum (the trainer has Adam). The paper has larger kernels, no batch norm, and
-    a fully connected GAN at the coarsest level, which on 8x8 digits lost most classes.
+    with a schedule for its momentum (the trainer has Adam). The paper has larger kernels, no batch norm, and a fully
+    connected GAN at the coarsest level, which on 8x8 digits lost most classes.
 
     Args:
         event_shape: ``(channels, height, width)``, each side a multiple of 2^(levels - 1); 32 gives 32, 16 and 8, and
@@ -107,9 +108,10 @@ def _discriminator(image: tuple[int, int, int], width: int, coarsest: bool) -> D
             DiscriminatorBlock(2 * width, 4 * width),
             _logit(4 * width, height // 2, width_of_image // 2),
         )
+    # Batch norm would take the batch's mean away: a shift of all pixels, which nothing bounds here, would go unseen.
     return DCGANDiscriminator(
         DiscriminatorBlock(channels, width, norm=False, bias=False),
-        DiscriminatorBlock(width, 2 * width),
+        DiscriminatorBlock(width, 2 * width, norm=False),
         _logit(2 * width, height // 4, width_of_image // 4),
     )
 
