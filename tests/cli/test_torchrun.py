@@ -7,16 +7,37 @@ import subprocess
 import sys
 
 
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Two processes of ``python ARGUMENTS``."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500)
+
+
 def test_torchrun_starts_processes_of_the_command_line(tmp_path):
     """`torchrun -m deepgen_fast.cli`: one run directory, written by process 0."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+    result = torchrun(
         *("-m", "deepgen_fast.cli", "train", "dcgan", "--data", "digits", "--out", str(tmp_path / "run")),
         *("--set", "data.image_size=16", "--width", "2", "--epochs", "1", "--batch-size", "256", "--device", "cpu"),
         *("--set", "trainer.tensorboard=false"),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=500)
+    )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("done: 1 epochs") == 1
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_the_group_ends_before_python_does(tmp_path):
+    """Or gloo's threads abort the process now and then, when they let go of a tensor while Python is shut down."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import atexit\n"
+        "import torch.distributed as dist\n"
+        "from deepgen_fast.trainers import join_processes\n"
+        "# What is registered first runs last.\n"
+        "atexit.register(lambda: print('at exit', dist.is_initialized()))\n"
+        "join_processes('cpu')\n"
+        "print('before', dist.is_initialized())\n"
+    )
+    result = torchrun(str(script))
+    assert result.returncode == 0, result.stderr
+    assert sorted(result.stdout.splitlines()) == ["at exit False", "at exit False", "before True", "before True"]
