@@ -60,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Options:
-    """Of one run: its seed, and where pictures go, which only the first seed draws."""
+    """Of one run: its seed, and the folder for pictures, which only the first seed draws."""
 
     seed: int
     pictures: Path | None
@@ -84,6 +84,7 @@ def accept(
     parser.add_argument("--no-write", action="store_true", help="leave results and pictures as they are")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    GALLERY.mkdir(parents=True, exist_ok=True)
     measured: list[dict[str, float]] = []
     seconds = []
     for index, seed in enumerate(given.seeds):

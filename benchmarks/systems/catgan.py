@@ -13,10 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.systems.acceptance import Claim, Options, accept
+from benchmarks.systems.few_labels import accuracy, labels_of, supervised
 from benchmarks.systems.matching import counts_of, majority
 from benchmarks.systems.training import trained
 from deepgen_fast.data import Split, keep_labels, load_dataset
@@ -44,7 +44,10 @@ def measure(options: Options) -> dict[str, float]:
     names = majority(counts_of(predictions(clustering, data.validation), labels_of(data.validation), CLUSTERS))
     few = {"data__labels_per_class": LABELS, "data__split_seed": options.seed}
     semi, history = trained("catgan", options.seed, **few)
-    alone = supervised(keep_labels(data.train, LABELS, seed=options.seed), options.seed, steps=history[-1]["step"])
+    train = keep_labels(data.train, LABELS, seed=options.seed)
+    settings = RunConfig.for_system("catgan")().trainer
+    with seeded(options.seed):
+        alone = supervised(catgan(train.event_shape), train, settings, history[-1]["step"])
     numbers = {
         "clustering": accuracy(names[predictions(clustering, data.test)], data.test),
         "semi_supervised": accuracy(predictions(semi, data.test), data.test),
@@ -55,39 +58,10 @@ def measure(options: Options) -> dict[str, float]:
     return numbers | {"gain": numbers["semi_supervised"] - numbers["supervised"]}
 
 
-def labels_of(split: Split) -> Tensor:
-    assert split.labels is not None
-    return split.labels
-
-
 def predictions(model: CatGAN, split: Split) -> Tensor:
     """Of all examples at once: the split has as many of each class, which its parts, in the data's order, have not."""
     assert split.images is not None
     return model.predict(split.images)
-
-
-def accuracy(predicted: Tensor, split: Split) -> float:
-    return (predicted == labels_of(split)).double().mean().item()
-
-
-def supervised(train: Split, seed: int, steps: int) -> CatGAN:
-    """The discriminator as a classifier, with the cross entropy of the labelled examples as its only loss."""
-    assert train.images is not None
-    settings = RunConfig.for_system("catgan")().trainer
-    labelled = labels_of(train) >= 0
-    images, labels = train.images[labelled], labels_of(train)[labelled]
-    with seeded(seed):
-        model = catgan(train.event_shape)
-        optimizer = torch.optim.Adam(
-            model.discriminator.parameters(), settings.learning_rate, betas=settings.adam_betas
-        )
-        for _ in range(steps):
-            rows = torch.randint(len(images), (settings.batch_size,))
-            loss = F.cross_entropy(model.classify(model.from_data(images[rows])), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return model.eval()
 
 
 def draw(model: CatGAN, test: Split, path: Path) -> None:
@@ -100,7 +74,6 @@ def draw(model: CatGAN, test: Split, path: Path) -> None:
         best = mine[certainty[mine, cluster].argsort(descending=True)][:COLUMNS]
         if len(best) == COLUMNS:
             rows.append(test.images[best])
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_image_grid(torch.cat(rows), path, COLUMNS)
 
 

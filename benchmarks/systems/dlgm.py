@@ -63,7 +63,6 @@ def measure(options: Options) -> dict[str, float]:
 
 def draw(model: torch.nn.Module, path: Path) -> None:
     """Rows of samples with one z of the second layer, the first layer's drawn anew in each."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(0)
     first, second = model.latent_dims
     z = torch.randn(80, first + second, generator=generator)

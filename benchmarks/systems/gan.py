@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.systems.acceptance import Claim, Options, accept
+from benchmarks.systems.points import draw_points
 from deepgen_fast.data import load_dataset
 from deepgen_fast.data.mixtures import ring_of_gaussians
 from deepgen_fast.metrics import modes_found
@@ -37,22 +38,12 @@ def measure(options: Options) -> dict[str, float]:
     trainer.fit(load_dataset("ring").train.images)
     with trainer.evaluated_model() as averaged:
         samples = averaged.sample(SAMPLES, torch.Generator().manual_seed(options.seed))
-    found = modes_found(samples, ring_of_gaussians())
+    ring = ring_of_gaussians()
+    found = modes_found(samples, ring)
     if options.pictures is not None:
-        _draw(samples, options.pictures / "gan.png")
+        real = ring.sample(SAMPLES, generator=torch.Generator().manual_seed(0))
+        draw_points({"data": real, "generated": samples}, options.pictures / "gan.png")
     return {"num_found": found.num_found, "high_quality": found.high_quality_fraction, "divergence": found.divergence}
-
-
-def _draw(samples: torch.Tensor, path) -> None:
-    from matplotlib.figure import Figure
-
-    real = ring_of_gaussians().sample(SAMPLES, generator=torch.Generator().manual_seed(0))
-    figure = Figure(figsize=(7.0, 3.5), layout="constrained")
-    for axes, points, title in zip(figure.subplots(1, 2), (real, samples), ("data", "generated"), strict=True):
-        axes.scatter(*points.T, s=2, alpha=0.5)
-        axes.set(title=title, xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,6 @@ def draw(x: Tensor, labels: Tensor, found: GenerativeClassification, path: Path)
     axes.set(xlabel="density of class y", ylabel="test digits of class", xticks=range(10), yticks=range(10))
     axes.set_title("mean log p(x|y) beside that of their own class", fontsize=11)
     figure.colorbar(shown, label="nats")
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
 
 

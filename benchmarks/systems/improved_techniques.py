@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.systems.acceptance import Claim, Options, accept
+from benchmarks.systems.points import draw_points
 from deepgen_fast.data import ring_of_gaussians
 from deepgen_fast.metrics.modes import ModeCoverage, modes_found
 from deepgen_fast.models import fully_connected_gan
@@ -50,26 +51,15 @@ def measure(options: Options) -> dict[str, float]:
     plain_samples, plain = train(options.seed, 0)
     samples, found = train(options.seed, KERNELS)
     if options.pictures is not None:
-        _draw({"plain GAN": plain_samples, "minibatch discrimination": samples}, options.pictures)
+        real = ring_of_gaussians().sample(SAMPLES, generator=torch.Generator().manual_seed(0))
+        shown = {"data": real, "plain GAN": plain_samples, "minibatch discrimination": samples}
+        draw_points(shown, options.pictures / "improved_techniques.png")
     return {
         "plain_modes": plain.num_found,
         "minibatch_modes": found.num_found,
         "plain_quality": plain.high_quality_fraction,
         "minibatch_quality": found.high_quality_fraction,
     }
-
-
-def _draw(samples: dict[str, torch.Tensor], folder) -> None:
-    from matplotlib.figure import Figure
-
-    data = ring_of_gaussians().sample(SAMPLES, generator=torch.Generator().manual_seed(0))
-    figure = Figure(figsize=(10.0, 3.5), layout="constrained")
-    shown = {"data": data, **samples}
-    for axes, (title, points) in zip(figure.subplots(1, 3), shown.items(), strict=True):
-        axes.scatter(*points.T, s=2, alpha=0.5)
-        axes.set(title=title, xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "improved_techniques.png", dpi=120)
 
 
 if __name__ == "__main__":

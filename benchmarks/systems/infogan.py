@@ -77,7 +77,6 @@ def draw(model: InfoGAN, path: Path) -> None:
             moved = torch.zeros_like(continuous)
             moved[:, index] = value
             rows.append(model.decode((z, code, moved)))
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_image_grid(torch.cat(rows), path, model.num_classes)
 
 

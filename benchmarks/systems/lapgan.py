@@ -10,7 +10,6 @@ whole chain. Images of equal number have an equal bias, so they compare with one
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,13 +18,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.systems.acceptance import Claim, Options, accept
-from deepgen_fast.data import DatasetSplits, load_dataset
+from benchmarks.systems.training import trained
+from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import SampleEvaluator, train_image_classifier
 from deepgen_fast.models import LAPGAN
 from deepgen_fast.models.laplacian_gan import combine
 from deepgen_fast.models.laplacian_pyramid import gaussian_pyramid, laplacian_pyramid, reconstruct, up
 from deepgen_fast.random import BatchNoise
-from deepgen_fast.trainers import RunConfig, load_run, save_image_grid, train
+from deepgen_fast.trainers import save_image_grid
 
 SIZE, LEVELS = 32, 3
 EPOCHS = {"0": 4, "1": 12, "2": 20, "all": 12}
@@ -73,16 +73,6 @@ class Judge:
         return float(found)
 
 
-def trained(level: str, data: DatasetSplits, seed: int, **overrides: object) -> LAPGAN:
-    """The model of one level, or of all, by the public trainer, saved and loaded."""
-    quiet = {"trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu", "trainer.seed": seed}
-    chosen = {"model.level": level, "trainer.epochs": EPOCHS[level], **overrides}
-    config = RunConfig.for_system("lapgan")().with_overrides({**quiet, **chosen})
-    with tempfile.TemporaryDirectory() as directory:
-        train(config, Path(directory) / "run", splits=data)
-        return load_run(Path(directory) / "run").model
-
-
 def pyramid_errors(images: Tensor) -> dict[str, float]:
     """Largest difference between images and what the pyramid makes of them, in units of rounding at 1."""
     found = {}
@@ -112,10 +102,11 @@ def measure(options: Options) -> dict[str, float]:
         Judge(images, data.train.labels, options.seed) for images in gaussian_pyramid(data.train.images, LEVELS)[:-1]
     ]
     numbers = pyramid_errors(data.train.images) | {"held_out_distance": judges[0].distance(held_out[0])}
-    alone = [trained(str(level), data, options.seed) for level in range(LEVELS)]
+    alone = [trained("lapgan", options.seed, data, model__level=str(level)).model for level in range(LEVELS)]
     for level in range(LEVELS - 1):
         numbers |= refinement(alone[level], level, judges[level], held_out, options.seed)
-    for way, model in (("alone", combine(alone)), ("together", trained("all", data, options.seed))):
+    together = trained("lapgan", options.seed, data, model__level="all").model
+    for way, model in (("alone", combine(alone)), ("together", together)):
         samples = model.sample(len(held_out[0]), torch.Generator().manual_seed(options.seed))
         numbers |= {
             f"digits_{way}": judges[0].digits_found(samples), f"chain_distance_{way}": judges[0].distance(samples),
@@ -131,7 +122,6 @@ def draw(model: LAPGAN, path: Path, seed: int) -> None:
     latent = model.draw_latent(2 * ROWS, BatchNoise(torch.Generator().manual_seed(seed)))
     images = model.images_of(model.generate(latent))
     rows = [F.interpolate(image, scale_factor=float(2**level)) for level, image in enumerate(images)]
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_image_grid(torch.cat([row for row in reversed(rows)]), path, 2 * ROWS)
 
 

@@ -91,7 +91,6 @@ def _draw(model: SemiSupervisedGAN, train: Split, test: Split, path: Path) -> No
                 grid[row * 28 : (row + 1) * 28, column * 28 : (column + 1) * 28] = digit[0]
         axes.imshow(grid, cmap="gray")
         axes.set(title=title, xticks=[], yticks=[])
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
 
 

@@ -79,7 +79,6 @@ def _judge(run: Run, splits: DatasetSplits, weighted: bool) -> dict[str, float]:
 
 
 def _write(run: Run, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     latents = latent_paths(run, PATHS, STEPS, 0, "examples", spherical=False)
     path.write_text(homotopies(run, latents, STEPS) + "\n", encoding="utf-8")
 

@@ -62,7 +62,7 @@ class GANTrainer(Trainer):
         overrides: fields of ``GANTrainerConfig``, over ``config``'s: ``GANTrainer(model, discriminator_steps=5)``.
 
     Raises:
-        ConfigError: for an unknown or wrong setting.
+        ConfigError: for an unknown or wrong setting; for feature matching without a ``feature_layer`` to match.
         ValueError: for a device that this machine does not have.
     """
 
@@ -82,6 +82,9 @@ class GANTrainer(Trainer):
     ) -> None:
         super().__init__(model, config, run_directory, run_config, overrides)
         self.objective = AdversarialObjective() if objective is None else objective
+        if getattr(self.objective, "feature_matching", False) and getattr(self.model, "feature_layer", None) is None:
+            who = type(self.model).__name__
+            raise ConfigError(f"objective.feature_matching: needs a feature_layer, and a {who} has none")
         self.metrics = metrics
         settings: Any = self.config
         self.monitor = settings.monitor or "none"

@@ -101,14 +101,28 @@ def _bernoulli(model: Any) -> tuple[str, str] | None:
     return ("a Bernoulli likelihood", "likelihood='gaussian'") if bernoulli else None
 
 
-def _builder(build: Callable[..., nn.Module]) -> Callable[[Any, tuple[int, ...] | None], nn.Module]:
-    """``System.build_model`` of a function of the shape of an example and of the section's fields."""
+def _bounded(model: Any) -> tuple[str, str] | None:
+    output = getattr(model, "output", "tanh")
+    otherwise = "output='linear'" if hasattr(model, "output") else "another system"
+    return None if output == "linear" else (f"a generator that ends in {output}", otherwise)
+
+
+def _system(name: str, title: str, build: Callable[..., nn.Module], objective: Any, **options: Any) -> System:
+    """A system whose sections ``model`` and ``objective`` are the parameters of ``build`` and of ``objective``."""
 
     def build_model(section: Any, event_shape: tuple[int, ...] | None) -> nn.Module:
         values = section.model_dump()
         return build(agreed_event_shape(values.pop("event_shape"), event_shape), **values)
 
-    return build_model
+    return System(
+        name,
+        title,
+        model=model_section(build, f"{name}_model", f"Which {title}; see ``deepgen_fast.models.{build.__name__}``."),
+        objective=section_of(objective, f"{name}_objective", "What to minimise."),
+        build_model=build_model,
+        build_objective=lambda section: objective(**section.model_dump()),
+        **options,
+    )
 
 
 def variational(
@@ -132,16 +146,14 @@ def variational(
         objective: a class whose parameters are the config's; see ``objectives.Objective``.
         settings, labelled, binarizes, example_data, data: as in ``System``; ``settings`` for defaults of its own.
     """
-    return System(
+    return _system(
         name,
         title,
-        model_section(build, f"{name}_model", f"Which {title}; see ``deepgen_fast.models.{build.__name__}``."),
-        section_of(objective, f"{name}_objective", "What to minimise."),
-        settings,
-        _builder(build),
-        lambda section: objective(**section.model_dump()),
-        VAETrainer,
-        _bernoulli,
+        build,
+        objective,
+        trainer=VAETrainer,
+        needs_pixels=_bernoulli,
+        settings=settings,
         binarizes=binarizes,
         labelled=labelled,
         example_data=example_data,
@@ -167,21 +179,14 @@ def adversarial(
         labelled, settings: as in ``System``; ``settings`` for defaults of its own.
     """
 
-    def needs_pixels(section: Any) -> tuple[str, str] | None:
-        output = getattr(section, "output", "tanh")
-        otherwise = "output='linear'" if hasattr(section, "output") else "another system"
-        return None if output == "linear" else (f"a generator that ends in {output}", otherwise)
-
-    return System(
+    return _system(
         name,
         title,
-        model_section(build, f"{name}_model", f"Which {title}; see ``deepgen_fast.models.{build.__name__}``."),
-        section_of(objective, f"{name}_objective", "What the players minimise."),
-        settings,
-        _builder(build),
-        lambda section: objective(**section.model_dump()),
-        GANTrainer,
-        needs_pixels,
+        build,
+        objective,
+        trainer=GANTrainer,
+        needs_pixels=_bounded,
+        settings=settings,
         labelled=labelled or objective.semi_supervised,
         semi_supervised=objective.semi_supervised,
     )

@@ -9,7 +9,7 @@ from torch import nn
 from deepgen_fast.models import dcgan, fully_connected_gan
 from deepgen_fast.nn import ReferenceBatch
 from deepgen_fast.objectives import AdversarialObjective
-from deepgen_fast.trainers import CheckpointError, GANTrainer, load_run, resume, train
+from deepgen_fast.trainers import SYSTEMS, CheckpointError, ConfigError, GANTrainer, load_run, resume, train
 from deepgen_fast.trainers.config import RunConfig
 from deepgen_fast.trainers.historical_average import HistoricalAverage
 
@@ -156,3 +156,12 @@ def test_bad_options():
         with pytest.raises(ValueError, match=message):
             dcgan((1, 16, 16), **options)
     assert not isinstance(dcgan((1, 16, 16)).generator, ReferenceBatch)
+
+
+@pytest.mark.parametrize("system", ["lapgan", "infogan"])
+def test_feature_matching_without_a_layer_to_match_is_refused_at_once(system):
+    config = RunConfig.for_system(system)().with_overrides({"objective.feature_matching": True})
+    registered = SYSTEMS[system]
+    with pytest.raises(ConfigError, match=r"objective\.feature_matching: .* feature_layer"):
+        model = registered.build_model(config.model, (1, 32, 32))
+        GANTrainer(model, registered.build_objective(config.objective))

@@ -96,8 +96,7 @@ DGF_INLINE void each_pair(int64_t batch, int64_t vectors, int64_t part, int64_t 
   }
 }
 
-// ---- sums
-// ------------------------------------------------------------------------------------------------------------
+// ---- sums ----
 
 template <class T>
 void similarities(const MinibatchArguments& a, const void* packed, int64_t part, int64_t parts, double* sums) {
@@ -129,8 +128,7 @@ void similarities(const MinibatchArguments& a, const void* packed, int64_t part,
   }
 }
 
-// ---- gradients
-// -------------------------------------------------------------------------------------------------------
+// ---- gradients ----
 
 // Pair (i, j) has the weight (grad_i + grad_j) similarity; it moves M_i by minus its sign in each dimension, M_j by
 // plus.
@@ -169,8 +167,7 @@ void gradients(const MinibatchArguments& a, int64_t group, const void* packed, i
                });
 }
 
-// ---- layout
-// ----------------------------------------------------------------------------------------------------------
+// ---- layout ----
 
 template <class T>
 void pack_examples(const MinibatchArguments& a, int64_t group, int64_t begin, int64_t end, void* packed) {

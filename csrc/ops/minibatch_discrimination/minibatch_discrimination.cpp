@@ -109,7 +109,7 @@ Tensor minibatch_discrimination_backward(const Tensor& grad, const Tensor& featu
   in.arguments.grad = dense_grad.const_data_ptr();
   const Tensor grad_features = empty_shaped(in.features, features.scalar_type());
   const int64_t count = in.arguments.batch * in.arguments.dims * kKernelLanes;
-  // A group at a time where a part's sums are shared by no other: memory in use stays that of a few gradients.
+  // Of every group and part in double: `parts` times the gradient, twice as wide.
   std::vector<double> sums(in.groups * in.parts * count, 0.0);
   in.each_unit([&](int64_t group, int64_t part) {
     minibatch_kernels().gradients[in.element](in.arguments, group, in.examples(group), part, in.parts,
