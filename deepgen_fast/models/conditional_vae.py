@@ -117,7 +117,7 @@ def conditional_vae(
     event_shape: Sequence[int] = (1, 28, 28),
     num_classes: int = 10,
     hidden_dim: int = 512,
-    latent_dim: int = 16,
+    latent_dim: int = 8,
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
     variance: Literal["unit", "shared", "per_pixel"] = "unit",
     scale: Literal["logvar", "std", "pre_softplus", "softplus_sigmoid"] = "logvar",
@@ -131,7 +131,8 @@ def conditional_vae(
         event_shape: shape of one example; anything is flattened.
         num_classes: K, of the labels 0 to K - 1.
         hidden_dim: width of both hidden layers.
-        latent_dim: size of z.
+        latent_dim: size of z. Less than a VAE's without labels, as the label says a part of what it needs z for: each
+            further dimension is another in which N(0, I) has places that no example of the class came from.
         likelihood: of x given z and y.
         variance: of the Gaussian likelihood.
         scale: how the encoder states sigma.
