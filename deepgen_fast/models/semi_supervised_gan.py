@@ -47,13 +47,12 @@ def semi_supervised_gan(
     width: int = 32,
     latent_dim: int = 100,
     prior: Prior = "uniform",
-    noise: float = 0.3,
+    noise: float = 0.6,
 ) -> SemiSupervisedGAN:
-    """The K + 1 classes over DCGAN's networks, without batch norm in the discriminator.
+    """The K + 1 classes over DCGAN's networks.
 
-    Its features, which the generator matches, are those under the last layer; its initial weights are PyTorch's, as
-    DCGAN's are meant for layers with batch norm. Left out: weight norm, and the networks of the paper, which are fully
-    connected for MNIST.
+    The discriminator's features, which the generator matches, are those under its last layer. Left out: the weight norm
+    of the paper's discriminators, which have batch norm here, and its networks, which are fully connected for MNIST.
 
     Args:
         event_shape: ``(channels, side, side)``; the side is 4, 5, 6 or 7 times a power of two.
@@ -67,8 +66,7 @@ def semi_supervised_gan(
         ValueError: naming the argument that is not one of the above.
     """
     shape = check_sizes(event_shape, width=width, latent_dim=latent_dim)
-    blocks = halving_blocks(shape, width, norm="none", outputs=num_classes)
-    layers = with_noise(blocks, noise)
+    layers = with_noise(halving_blocks(shape, width, outputs=num_classes), noise)
     model = SemiSupervisedGAN(
         DCGANGenerator(*doubling_blocks(latent_dim, shape, width)),
         DCGANDiscriminator(*layers),
@@ -78,5 +76,5 @@ def semi_supervised_gan(
         prior=prior,
         feature_layer=str(len(layers) - 3),
     )
-    initialise(model.generator)
+    initialise(model)
     return model

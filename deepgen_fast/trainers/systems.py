@@ -194,6 +194,7 @@ def adversarial(
 
 # DCGAN's rate, and no average of the weights, are for large images and long runs.
 _FAST = with_defaults(GANTrainerConfig, learning_rate=1e-3, ema_decay=0.99)
+_LONGER = with_defaults(_FAST, epochs=40, schedule="cosine")
 _AVERAGED = with_defaults(GANTrainerConfig, ema_decay=0.99)
 # Q, which D's player moves, should not learn to read a code before the generator has made something of it.
 _SLOWER_JUDGE = with_defaults(_FAST, discriminator_learning_rate=2e-4)
@@ -219,7 +220,10 @@ SYSTEMS = {
         adversarial("infogan", "information-maximizing GAN", infogan, InformationObjective, settings=_SLOWER_JUDGE),
         adversarial("lapgan", "Laplacian pyramid of GANs", lapgan, PyramidObjective, settings=_AVERAGED),
         adversarial("catgan", "categorical GAN", catgan, CategoricalObjective, settings=_FAST),
-        adversarial("semi-supervised-gan", "semi-supervised GAN", semi_supervised_gan, SemiSupervisedObjective),
+        adversarial(
+            "semi-supervised-gan", "semi-supervised GAN", semi_supervised_gan, SemiSupervisedObjective,
+            settings=_LONGER,
+        ),
     )
 }  # fmt: skip
 
