@@ -1,19 +1,51 @@
-"""The table of what every system shows, in Markdown: ``python -m benchmarks.systems.table``."""
+"""What every system shows, written anew into the README and the pages of the gallery from the stored results.
+
+python -m benchmarks.systems.table
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
-from benchmarks.systems.acceptance import RESULTS, sentence
+from benchmarks.systems.acceptance import GALLERY, RESULTS, sentence
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- results: written by benchmarks.systems.table -->", "<!-- results end -->"
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """A row for each system, of what is expected of it."""
+    rows = ["| system | shows, mean ± standard deviation of the seeds | NAME |", "|---|---|---|"]
+    for name, result in results.items():
+        shows = "<br>".join(sentence(finding) for finding in result["findings"] if finding["bound"] is not None)
+        title, minutes = result["title"], sum(result["seconds"]) / 60
+        rows.append(f"| [{title}](docs/gallery/{name}.md) | {shows} | `{name}`, {minutes:.0f} min |")
+    return "\n".join(rows)
+
+
+def page(name: str, result: dict[str, Any]) -> str:
+    """Everything that was measured of a system, and the commands."""
+    findings = "\n".join(f"- {sentence(finding)}" for finding in result["findings"])
+    seeds, threads = ", ".join(map(str, result["seeds"])), result["environment"]["threads"]
+    heading = f"Mean ± standard deviation of seeds {seeds}:"
+    minutes = f"{sum(result['seconds']) / 60:.0f} minutes, threads: {threads}"
+    commands = f"python -m benchmarks.systems.{name}   # {minutes}\n{result['command']}"
+    return f"{heading}\n\n{findings}\n\n```\n{commands}\n```"
+
+
+def fill(path: Path, text: str) -> None:
+    """Put the text between a page's marks."""
+    before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def main() -> None:
-    print("| system | shows, mean ± standard deviation of the seeds | command |\n|---|---|---|")
-    for path in sorted(RESULTS.glob("*.json")):
-        result = json.loads(path.read_text())
-        shows = "<br>".join(sentence(finding) for finding in result["findings"])
-        check = f"`python -m benchmarks.systems.{path.stem}`, {sum(result['seconds']) / 60:.0f} min"
-        print(f"| {result['title']} | {shows} | `{result['command']}`<br>{check} |")
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    fill(README, table(results))
+    for name, result in results.items():
+        fill(GALLERY / f"{name}.md", page(name, result))
 
 
 if __name__ == "__main__":
