@@ -4,6 +4,10 @@
 
 The model learns binary pixels (at 0.5), and a sample is their probability, E[x|z, y]: its edges are soft, as a real
 digit's are.
+
+It is wide and trained for long, as samples go on getting better when the bound on held-out digits no longer does: of
+seed 0, 0.963 of them agree after 200 epochs, where that bound is 125 nats below 0 and the training digits' 53; where it
+is best, at 104 after 27 epochs, 0.925 do.
 """
 
 from __future__ import annotations
@@ -11,13 +15,14 @@ from __future__ import annotations
 from benchmarks.systems import class_agreement
 from benchmarks.systems.acceptance import Options, accept
 
-EPOCHS = 300  # agreement goes on rising: 0.936, 0.952 after 100, 200 (of seed 0)
+HIDDEN, EPOCHS = 1024, 200
 
 
 def measure(options: Options) -> dict[str, float]:
-    return class_agreement.measure("cvae", options, data__binarize="threshold", trainer__epochs=EPOCHS)
+    settings = {"data__binarize": "threshold", "model__hidden_dim": HIDDEN, "trainer__epochs": EPOCHS}
+    return class_agreement.measure("cvae", options, **settings)
 
 
 if __name__ == "__main__":
-    title, command = "Conditional VAE (Doersch 2016)", f"deepgen-fast train cvae --binarize threshold --epochs {EPOCHS}"
-    accept("cvae", title, class_agreement.claims(0.95), measure, command=command)
+    command = f"deepgen-fast train cvae --binarize threshold --hidden-dim {HIDDEN} --epochs {EPOCHS}"
+    accept("cvae", "Conditional VAE (Doersch 2016)", class_agreement.claims(0.95), measure, command=command)
