@@ -56,10 +56,10 @@ class SentenceVAE(nn.Module):
         self,
         vocabulary: Vocabulary,
         length: int,
-        embedding_dim: int = 128,
-        hidden_dim: int = 192,
+        embedding_dim: int = 64,
+        hidden_dim: int = 128,
         latent_dim: int = 16,
-        dropout: float = 0.0,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         least = {"length": (length, 2), "embedding_dim": (embedding_dim, 1), "hidden_dim": (hidden_dim, 1)}
@@ -174,10 +174,10 @@ class SentenceVAE(nn.Module):
 def sentence_vae(
     event_shape: Sequence[int],
     vocabulary: str | None = None,
-    embedding_dim: int = 128,
-    hidden_dim: int = 192,
+    embedding_dim: int = 64,
+    hidden_dim: int = 128,
     latent_dim: int = 16,
-    dropout: float = 0.0,
+    dropout: float = 0.1,
 ) -> SentenceVAE:
     """``SentenceVAE`` from plain values, as a config holds them.
 

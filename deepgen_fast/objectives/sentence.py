@@ -38,7 +38,7 @@ class SentenceELBO:
     def __init__(
         self,
         annealing: Literal["sigmoid", "linear", "none"] = "sigmoid",
-        annealing_steps: int = 1500,
+        annealing_steps: int = 2500,
         word_dropout: float = 0.4,
     ) -> None:
         if annealing not in ("sigmoid", "linear", "none"):

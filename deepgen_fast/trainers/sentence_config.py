@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from deepgen_fast.trainers.config import DataConfig, PositiveFloat, PositiveInt, TrainerConfig
@@ -19,7 +21,8 @@ class SentenceDataConfig(DataConfig):
 class SentenceTrainerConfig(TrainerConfig):
     """How to train; see ``deepgen_fast.trainers.VAETrainer``."""
 
-    epochs: PositiveInt = Field(default=20, description="passes over the training data")
+    epochs: PositiveInt = Field(default=16, description="passes over the training data")
     batch_size: PositiveInt = Field(default=32, description="examples a step")
-    learning_rate: PositiveFloat = Field(default=2e-3, description="of Adam, at its highest")
+    learning_rate: PositiveFloat = Field(default=4e-3, description="of Adam, at its highest")
+    schedule: Literal["none", "cosine", "step"] = Field(default="cosine", description="learning rate over the run")
     gradient_clip: PositiveFloat | None = Field(default=5.0, description="largest norm of the gradient")

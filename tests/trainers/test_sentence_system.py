@@ -43,7 +43,13 @@ def corpus(tmp_path_factory):
 
 def config(corpus, **overrides) -> RunConfig:
     settings = {"data.name": str(corpus), "data.max_words": 8, "model.embedding_dim": 12, "model.hidden_dim": 24}
-    settings |= {"model.latent_dim": 3, "trainer.progress": "none", "trainer.tensorboard": False}
+    settings |= {
+        "model.latent_dim": 3,
+        "model.dropout": 0.0,
+        "trainer.schedule": "none",
+        "trainer.progress": "none",
+        "trainer.tensorboard": False,
+    }
     settings |= {"trainer.device": "cpu", "trainer.threads": 1, "trainer.epochs": 2, "objective.annealing_steps": 20}
     return RunConfig.for_system("sentence-vae")().with_overrides(settings | overrides)
 
