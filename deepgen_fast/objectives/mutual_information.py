@@ -46,8 +46,8 @@ class InformationObjective(AdversarialObjective):
 
     Args:
         information_weight: lambda of the categorical code.
-        continuous_weight: lambda of the continuous codes, less than 1 to keep their information, which has no maximum,
-            at the scale of the game.
+        continuous_weight: lambda of the continuous codes, far less than 1: their information has no maximum, and with
+            more weight they, too, come to mean what the categorical code should.
         options: of ``AdversarialObjective``.
 
     Raises:
@@ -58,7 +58,7 @@ class InformationObjective(AdversarialObjective):
     Source: Chen et al., "InfoGAN", 2016, section 5.
     """
 
-    def __init__(self, information_weight: float = 1.0, continuous_weight: float = 0.1, **options: Any) -> None:
+    def __init__(self, information_weight: float = 1.0, continuous_weight: float = 0.02, **options: Any) -> None:
         super().__init__(**options)
         for name, value in (("information_weight", information_weight), ("continuous_weight", continuous_weight)):
             if not (math.isfinite(value) and value >= 0):
