@@ -39,6 +39,7 @@ def measure(options: Options) -> dict[str, float]:
     prior = class_log_prior(data.train.labels, model.num_classes)
     found = generative_classification(model, x, prior, SAMPLES, seed=options.seed)
     drawn = binarize(test.images, "stochastic", torch.Generator().manual_seed(options.seed))
+    of_drawn = generative_classification(model, drawn, prior, SAMPLES, seed=options.seed)
     if options.pictures is not None:
         draw(x, test.labels, found, options.pictures / "generative_classifier.png")
     return {
