@@ -44,9 +44,7 @@ def measure(options: Options) -> dict[str, float]:
         draw(x, test.labels, found, options.pictures / "generative_classifier.png")
     return {
         "accuracy": found.accuracy(test.labels),
-        "accuracy_drawn": generative_classification(model, drawn, prior, SAMPLES, seed=options.seed).accuracy(
-            test.labels
-        ),
+        "accuracy_drawn": of_drawn.accuracy(test.labels),
         "log_p": found.log_p.mean().item(),
         "log_p_given_class": found.log_likelihoods.gather(1, test.labels[:, None]).mean().item(),
     }
