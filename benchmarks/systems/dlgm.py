@@ -21,7 +21,7 @@ from deepgen_fast.trainers import RunConfig, load_run_data, save_image_grid
 
 SAMPLES = 500  # of z a digit
 STEPS: dict[str, Any] = {
-    "trainer__epochs": 200,
+    "trainer__epochs": 100,
     "trainer__batch_size": 64,
     "trainer__learning_rate": 1e-3,
     "trainer__schedule": "cosine",

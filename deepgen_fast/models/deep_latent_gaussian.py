@@ -126,7 +126,7 @@ class DeepLatentGaussianModel(VAE):
 def deep_latent_gaussian(
     event_shape: Sequence[int] = (1, 28, 28),
     hidden_dim: int = 512,
-    latent_dims: Sequence[int] = (16, 16),
+    latent_dims: Sequence[int] = (24, 8),
     covariance: Covariance = "rank_one",
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
     variance: Literal["unit", "shared", "per_pixel"] = "unit",
@@ -137,7 +137,8 @@ def deep_latent_gaussian(
     Args:
         event_shape: shape of one example; anything is flattened.
         hidden_dim: width of every hidden layer.
-        latent_dims: sizes of the stochastic layers, the first nearest to the data.
+        latent_dims: sizes of the stochastic layers, the first nearest to the data. Most of what digits differ in is
+            nearest to them: of 32 dimensions, 24 and 8 give a higher log p(x) than 16 and 16.
         covariance: of each layer's posterior: diagonal, or rank_one, which adds correlations along one direction.
         likelihood: of x given z.
         variance: of the Gaussian likelihood.
