@@ -31,7 +31,9 @@ def crosses() -> torch.Tensor:
     return x
 
 
-@pytest.mark.parametrize(("level", "precision"), [("all", "float32"), ("all", "bf16"), ("0", "float32")])
+@pytest.mark.parametrize(
+    ("level", "precision"), [("all", "float32"), ("all", "bf16"), ("0", "float32"), ("1", "float32")]
+)
 def test_a_run_goes_on_as_if_it_had_not_stopped(level, precision, pictures, quiet, tmp_path, same_run):
     def trainer(name: str, epochs: int) -> GANTrainer:
         settings = {**quiet, "epochs": epochs, "ema_decay": 0.9, "precision": precision, "discriminator_steps": 2}
@@ -52,7 +54,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(level, precision, pictures, quie
     assert history[-1]["discriminator_r1"] > 0
 
 
-@pytest.mark.parametrize(("level", "side"), [("all", 16), ("1", 8)])
+@pytest.mark.parametrize(("level", "side"), [("all", 16), ("0", 16), ("1", 8)])
 def test_pictures_of_a_run_are_of_the_levels_size(level, side, pictures, quiet, tmp_path):
     settings = {**quiet, "epochs": 1, "sample_every": 1}
     record = GANTrainer(build(level), PyramidObjective(), **settings, run_directory=tmp_path).fit(pictures).history[-1]
@@ -84,7 +86,7 @@ def test_a_level_alone_learns_the_detail_that_its_input_lacks(crosses, quiet):
 
 def test_levels_of_different_runs_are_sampled_as_one(crosses, tmp_path):
     np.save(tmp_path / "crosses.npy", crosses.numpy())
-    quiet = {"trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu", "trainer.epochs": 1}
+    quiet = {"trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu", "trainer.epochs": 2}
     model = {"model.levels": 2, "model.width": 4, "model.latent_dim": 6}
     data = {"data.name": str(tmp_path / "crosses.npy"), "data.image_shape": (1, 16, 16), "trainer.batch_size": 16}
     config = RunConfig.for_system("lapgan")().with_overrides({**quiet, **model, **data})
