@@ -13,18 +13,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.few_labels import accuracy, labels_of, supervised
+from benchmarks.systems.few_labels import accuracy, compare, labels_of, predictions
 from benchmarks.systems.matching import counts_of, majority
 from benchmarks.systems.training import trained
-from deepgen_fast.data import Split, keep_labels, load_dataset
+from deepgen_fast.data import Split, load_dataset
 from deepgen_fast.models import CatGAN, catgan
-from deepgen_fast.random import seeded
-from deepgen_fast.trainers import RunConfig, save_image_grid
+from deepgen_fast.trainers import save_image_grid
 
-LABELS = 10  # a class
 CLUSTERS = 20
 COLUMNS = 10  # of the picture
 
@@ -42,26 +39,15 @@ def measure(options: Options) -> dict[str, float]:
     assert data.validation is not None and data.test is not None
     clustering, _ = trained("catgan", options.seed, data__split_seed=options.seed, model__num_classes=CLUSTERS)
     names = majority(counts_of(predictions(clustering, data.validation), labels_of(data.validation), CLUSTERS))
-    few = {"data__labels_per_class": LABELS, "data__split_seed": options.seed}
-    semi, history = trained("catgan", options.seed, **few)
-    train = keep_labels(data.train, LABELS, seed=options.seed)
-    settings = RunConfig.for_system("catgan")().trainer
-    with seeded(options.seed):
-        alone = supervised(catgan(train.event_shape), train, settings, history[-1]["step"])
+    few = compare("catgan", catgan, data, options.seed)
     numbers = {
         "clustering": accuracy(names[predictions(clustering, data.test)], data.test),
-        "semi_supervised": accuracy(predictions(semi, data.test), data.test),
-        "supervised": accuracy(predictions(alone, data.test), data.test),
+        "semi_supervised": few.accuracy,
+        "supervised": few.baseline,
     }
     if options.pictures is not None:
         draw(clustering, data.test, options.pictures / "catgan.png")
     return numbers | {"gain": numbers["semi_supervised"] - numbers["supervised"]}
-
-
-def predictions(model: CatGAN, split: Split) -> Tensor:
-    """Of all examples at once: the split has as many of each class, which its parts, in the data's order, have not."""
-    assert split.images is not None
-    return model.predict(split.images)
 
 
 def draw(model: CatGAN, test: Split, path: Path) -> None:

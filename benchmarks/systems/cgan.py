@@ -1,6 +1,8 @@
-"""Conditional GAN (Mirza, Osindero 2014): digits of the class that is asked for.
+"""Conditional GAN (Mirza, Osindero 2014): digits of the class that is asked for, by the command's own defaults.
 
-python -m benchmarks.systems.cgan
+    python -m benchmarks.systems.cgan
+
+``class_agreement`` says how a classifier of real digits judges them.
 """
 
 from __future__ import annotations

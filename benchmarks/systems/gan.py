@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 
+from benchmarks.systems import ring
 from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.points import draw_points
 from deepgen_fast.data import load_dataset
 from deepgen_fast.data.mixtures import ring_of_gaussians
 from deepgen_fast.metrics import modes_found
@@ -19,7 +19,6 @@ from deepgen_fast.models import fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective
 from deepgen_fast.trainers import GANTrainer
 
-SAMPLES = 2500  # as in the papers that count modes
 EPOCHS = 20
 
 CLAIMS = (
@@ -37,12 +36,10 @@ def measure(options: Options) -> dict[str, float]:
     trainer = GANTrainer(model, AdversarialObjective(r1=0.1), seed=options.seed, progress="none", **settings)
     trainer.fit(load_dataset("ring").train.images)
     with trainer.evaluated_model() as averaged:
-        samples = averaged.sample(SAMPLES, torch.Generator().manual_seed(options.seed))
-    ring = ring_of_gaussians()
-    found = modes_found(samples, ring)
+        samples = averaged.sample(ring.SAMPLES, torch.Generator().manual_seed(options.seed))
+    found = modes_found(samples, ring_of_gaussians())
     if options.pictures is not None:
-        real = ring.sample(SAMPLES, generator=torch.Generator().manual_seed(0))
-        draw_points({"data": real, "generated": samples}, options.pictures / "gan.png")
+        ring.draw({"generated": samples}, options.pictures / "gan.png")
     return {"num_found": found.num_found, "high_quality": found.high_quality_fraction, "divergence": found.divergence}
 
 

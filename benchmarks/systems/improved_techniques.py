@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import torch
 
+from benchmarks.systems import ring
 from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.points import draw_points
 from deepgen_fast.data import ring_of_gaussians
 from deepgen_fast.metrics.modes import ModeCoverage, modes_found
 from deepgen_fast.models import fully_connected_gan
 from deepgen_fast.trainers import GANTrainer
 
-SAMPLES = 2500  # as in the papers that count modes
 BATCH, STEPS_AN_EPOCH, EPOCHS = 128, 100, 50
 KERNELS = 32
 
@@ -33,7 +32,7 @@ CLAIMS = (
 
 def train(seed: int, kernels: int) -> tuple[torch.Tensor, ModeCoverage]:
     """Samples of a GAN whose discriminator has so many kernels, and the modes among them."""
-    ring = ring_of_gaussians()
+    gaussians = ring_of_gaussians()
     torch.manual_seed(seed)
     options = {"units": 128, "discriminator": "leaky_relu", "dropout": 0.0, "output": "linear", "prior": "normal"}
     model = fully_connected_gan((2,), 128, 16, **options, minibatch_kernels=kernels)
@@ -41,9 +40,9 @@ def train(seed: int, kernels: int) -> tuple[torch.Tensor, ModeCoverage]:
         model, seed=seed, epochs=EPOCHS, batch_size=BATCH, learning_rate=1e-3, discriminator_learning_rate=1e-4,
         validate_every=EPOCHS, progress="none",
     )  # fmt: skip
-    trainer.fit(ring.sample(BATCH * STEPS_AN_EPOCH, generator=torch.Generator().manual_seed(seed)))
-    samples = model.eval().sample(SAMPLES, torch.Generator().manual_seed(seed))
-    return samples, modes_found(samples, ring)
+    trainer.fit(gaussians.sample(BATCH * STEPS_AN_EPOCH, generator=torch.Generator().manual_seed(seed)))
+    samples = model.eval().sample(ring.SAMPLES, torch.Generator().manual_seed(seed))
+    return samples, modes_found(samples, gaussians)
 
 
 def measure(options: Options) -> dict[str, float]:
@@ -51,9 +50,8 @@ def measure(options: Options) -> dict[str, float]:
     plain_samples, plain = train(options.seed, 0)
     samples, found = train(options.seed, KERNELS)
     if options.pictures is not None:
-        real = ring_of_gaussians().sample(SAMPLES, generator=torch.Generator().manual_seed(0))
-        shown = {"data": real, "plain GAN": plain_samples, "minibatch discrimination": samples}
-        draw_points(shown, options.pictures / "improved_techniques.png")
+        made = {"plain GAN": plain_samples, "minibatch discrimination": samples}
+        ring.draw(made, options.pictures / "improved_techniques.png")
     return {
         "plain_modes": plain.num_found,
         "minibatch_modes": found.num_found,

@@ -21,6 +21,7 @@ from benchmarks.systems.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import digit_classifier
 from deepgen_fast.models import InfoGAN
+from deepgen_fast.models.labels import labels_in_turn
 from deepgen_fast.nn.batch_norm import batch_statistics
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.trainers import save_image_grid
@@ -43,7 +44,7 @@ def measure(options: Options) -> dict[str, float]:
     assert data.test is not None and data.test.images is not None and data.test.labels is not None
     classifier = digit_classifier(seed=options.seed)
     model, history = trained("infogan", options.seed, data)
-    codes = torch.arange(SAMPLES) % model.num_classes
+    codes = labels_in_turn(SAMPLES, model.num_classes)
     samples = model.sample(SAMPLES, torch.Generator().manual_seed(options.seed), labels=codes)
     with torch.no_grad():
         digits = torch.cat([classifier(batch).argmax(1) for batch in samples.split(BATCH)])

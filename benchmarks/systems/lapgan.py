@@ -28,7 +28,6 @@ from deepgen_fast.random import BatchNoise
 from deepgen_fast.trainers import save_image_grid
 
 SIZE, LEVELS = 32, 3
-EPOCHS = {"0": 4, "1": 12, "2": 20, "all": 12}
 ROWS = 10  # of the picture
 
 _WAYS = {"alone": "levels trained alone", "together": "levels trained together"}

@@ -13,14 +13,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.few_labels import accuracy, labels_of, supervised
-from benchmarks.systems.training import trained
-from deepgen_fast.data import Split, keep_labels, load_dataset
+from benchmarks.systems.few_labels import compare, labels_of, predictions
+from deepgen_fast.data import Split, load_dataset
 from deepgen_fast.models import semi_supervised_gan
-from deepgen_fast.random import seeded
-from deepgen_fast.trainers import RunConfig, save_image_grid
+from deepgen_fast.trainers import save_image_grid
 
-LABELS = 10  # a class
 COLUMNS = 10  # of the picture
 
 CLAIMS = (
@@ -33,18 +30,11 @@ CLAIMS = (
 def measure(options: Options) -> dict[str, float]:
     """Train both with the labels that a seed chooses, and test."""
     data = load_dataset("mnist5k", split_seed=options.seed)
-    assert data.test is not None and data.test.images is not None
-    few = {"data__labels_per_class": LABELS, "data__split_seed": options.seed}
-    model, history = trained("semi-supervised-gan", options.seed, **few)
-    train = keep_labels(data.train, LABELS, seed=options.seed)
-    settings = RunConfig.for_system("semi-supervised-gan")().trainer
-    with seeded(options.seed):
-        alone = supervised(semi_supervised_gan(train.event_shape), train, settings, history[-1]["step"])
+    assert data.test is not None
+    found = compare("semi-supervised-gan", semi_supervised_gan, data, options.seed)
     if options.pictures is not None:
-        draw(model.predict(data.test.images), data.test, options.pictures / "semi_supervised_gan.png")
-    found = accuracy(model.predict(data.test.images), data.test)
-    plain = accuracy(alone.predict(data.test.images), data.test)
-    return {"accuracy": found, "baseline": plain, "gain": found - plain}
+        draw(predictions(found.model, data.test), data.test, options.pictures / "semi_supervised_gan.png")
+    return {"accuracy": found.accuracy, "baseline": found.baseline, "gain": found.accuracy - found.baseline}
 
 
 def draw(predicted: torch.Tensor, test: Split, path: Path) -> None:

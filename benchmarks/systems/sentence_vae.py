@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.systems.acceptance import Claim, Options, accept
+from benchmarks.systems.training import QUIET
 from deepgen_fast.cli.interpolation import latent_paths
 from deepgen_fast.cli.runs import Run, open_run
 from deepgen_fast.cli.sentences import homotopies
@@ -50,13 +51,7 @@ CLAIMS = (
 def measure(options: Options) -> dict[str, float]:
     """Train the three models, and measure each on the test sentences."""
     base = RunConfig.for_system("sentence-vae")().with_overrides(
-        {
-            "data.min_count": 3,
-            "trainer.seed": options.seed,
-            "trainer.progress": "none",
-            "trainer.tensorboard": False,
-            "trainer.device": "cpu",
-        }
+        {**QUIET, "data.min_count": 3, "trainer.seed": options.seed}
     )
     splits = load_run_data(base)
     numbers: dict[str, float] = {}

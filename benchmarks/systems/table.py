@@ -1,6 +1,5 @@
-"""What every system shows, written anew into the README and the pages of the gallery from the stored results.
-
-python -m benchmarks.systems.table
+"""What every system shows, from the stored results, written anew into the README and the pages of the gallery:
+``python -m benchmarks.systems.table``.
 """
 
 from __future__ import annotations
@@ -15,13 +14,17 @@ README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- results: written by benchmarks.systems.table -->", "<!-- results end -->"
 
 
+def minutes(result: dict[str, Any]) -> float:
+    """Of all seeds."""
+    return sum(result["seconds"]) / 60
+
+
 def table(results: dict[str, dict[str, Any]]) -> str:
     """A row for each system, of what is expected of it."""
     rows = ["| system | shows, mean ± standard deviation of the seeds | NAME |", "|---|---|---|"]
     for name, result in results.items():
         shows = "<br>".join(sentence(finding) for finding in result["findings"] if finding["bound"] is not None)
-        title, minutes = result["title"], sum(result["seconds"]) / 60
-        rows.append(f"| [{title}](docs/gallery/{name}.md) | {shows} | `{name}`, {minutes:.0f} min |")
+        rows.append(f"| [{result['title']}](docs/gallery/{name}.md) | {shows} | `{name}`, {minutes(result):.0f} min |")
     return "\n".join(rows)
 
 
@@ -30,9 +33,8 @@ def page(name: str, result: dict[str, Any]) -> str:
     findings = "\n".join(f"- {sentence(finding)}" for finding in result["findings"])
     seeds, threads = ", ".join(map(str, result["seeds"])), result["environment"]["threads"]
     heading = f"Mean ± standard deviation of seeds {seeds}:"
-    minutes = f"{sum(result['seconds']) / 60:.0f} minutes, threads: {threads}"
-    commands = f"python -m benchmarks.systems.{name}   # {minutes}\n{result['command']}"
-    return f"{heading}\n\n{findings}\n\n```\n{commands}\n```"
+    check = f"python -m benchmarks.systems.{name}   # {minutes(result):.0f} minutes, threads: {threads}"
+    return f"{heading}\n\n{findings}\n\n```\n{check}\n{result['command']}\n```"
 
 
 def fill(path: Path, text: str) -> None:

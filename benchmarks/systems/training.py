@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from deepgen_fast.data import DatasetSplits
 from deepgen_fast.trainers import RunConfig, load_run, train
 
-_QUIET = {"trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu"}
+QUIET = {"trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu"}
 
 
 class Trained(NamedTuple):
@@ -29,7 +29,7 @@ def trained(system: str, seed: int, splits: DatasetSplits | None = None, **overr
         overrides: of the config, with ``__`` for the dot: ``model__width=32``.
     """
     changed = {name.replace("__", "."): value for name, value in overrides.items()}
-    config = RunConfig.for_system(system)().with_overrides({**_QUIET, "trainer.seed": seed, **changed})
+    config = RunConfig.for_system(system)().with_overrides({**QUIET, "trainer.seed": seed, **changed})
     with tempfile.TemporaryDirectory() as directory:
         result = train(config, Path(directory) / "run", splits=splits)
         return Trained(load_run(Path(directory) / "run", "last").model, result.history)

@@ -59,16 +59,16 @@ def measure_quality(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     training images, measured in the same way, say how near to 0 a distance of so few can come.
     """
     real, labels = _some(run, split, _MOST_IMAGES)
-    classifier = _classifier(run)
-    evaluate = metrics.SampleEvaluator(classifier.features, _seen(run, real), classifier=classifier, seed=seed)
+    seen, classifier = _seen(run, real), _classifier(run)
+    evaluate = metrics.SampleEvaluator(classifier.features, seen, classifier=classifier, seed=seed)
     noise = BatchNoise(torch.Generator().manual_seed(seed))
     quality = evaluate(decoded(run, run.model.draw_beside(real, noise)).clamp(0.0, 1.0))
     values: dict[str, Any] = quality.as_dict()
-    train, _ = _some(run, "train", len(real))
     if split != "train":
+        train, _ = _some(run, "train", len(real))
         values["frechet_distance_of_training_images"] = evaluate(_seen(run, train)).frechet_distance
     if labels is not None:
-        values["classifier_accuracy"] = metrics.classification_accuracy(classifier, _seen(run, real), labels)
+        values["classifier_accuracy"] = metrics.classification_accuracy(classifier, seen, labels)
     return values
 
 

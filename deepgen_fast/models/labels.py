@@ -38,6 +38,6 @@ def as_labels(labels: Labels, count: int, num_classes: int, name: str = "labels"
     return given
 
 
-def labels_in_turn(count: int, num_classes: int, device: torch.device) -> Tensor:
+def labels_in_turn(count: int, num_classes: int, device: torch.device | None = None) -> Tensor:
     """int64 ``[count]``: 0, 1, ..., K - 1, 0, 1, ..."""
     return torch.arange(count, device=device) % num_classes

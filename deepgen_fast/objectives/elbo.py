@@ -10,6 +10,7 @@ from torch import Tensor
 
 import deepgen_fast as dgf
 from deepgen_fast.example import Example, event_of
+from deepgen_fast.objectives.weights import check_weights
 
 
 class Loss(NamedTuple):
@@ -60,9 +61,7 @@ class ELBO:
     def __init__(
         self, beta: float = 1.0, warmup_steps: int = 0, free_bits: float = 0.0, num_samples: int | None = None
     ) -> None:
-        for name, value in (("beta", beta), ("free_bits", free_bits)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+        check_weights(beta=beta, free_bits=free_bits)
         if warmup_steps < 0:
             raise ValueError(f"warmup_steps: expected 0 or more, got {warmup_steps}")
         if num_samples is not None and num_samples < 1:

@@ -8,8 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from deepgen_fast.example import Example, event_of, with_event
-from deepgen_fast.objectives.few_labels import check_label_weight, label_parts, labelled_of
+from deepgen_fast.objectives.few_labels import label_parts, labelled_of
 from deepgen_fast.objectives.gan import AdversarialLoss
+from deepgen_fast.objectives.weights import check_weights
 from deepgen_fast.random import BatchNoise
 
 _LEAST = 1e-6  # nats: certainties nearer to 0 and 1 have no finite logit in float32
@@ -80,7 +81,8 @@ class CategoricalObjective:
     semi_supervised = True
 
     def __init__(self, label_weight: float = 1.0) -> None:
-        self.label_weight = check_label_weight(label_weight)
+        check_weights(label_weight=label_weight)
+        self.label_weight = label_weight
         self.decision: float | None = 0.0
         self.part_names: dict[str, tuple[str, ...]] = {
             "discriminator": ("marginal_entropy", "real_entropy", "fake_entropy", "cross_entropy", "accuracy"),

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepgen_fast.example import Example
-
-
-def check_label_weight(label_weight: float) -> float:
-    """The weight itself.
-
-    Raises:
-        ValueError: when it is negative or not finite.
-    """
-    if not (math.isfinite(label_weight) and label_weight >= 0):
-        raise ValueError(f"label_weight: expected a finite number of at least 0, got {label_weight}")
-    return label_weight
 
 
 def label_parts(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from deepgen_fast.example import Example, event_of, with_event
 from deepgen_fast.objectives.adversarial import check_loss, discriminator_loss, generator_loss
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
+from deepgen_fast.objectives.weights import check_weights
 from deepgen_fast.random import BatchNoise
 
 LossName = Literal[
@@ -80,9 +80,7 @@ class AdversarialObjective:
         feature_matching: bool = False,
     ) -> None:
         check_loss(loss, label_smoothing)
-        for name, value in (("gradient_penalty", gradient_penalty), ("r1", r1), ("r2", r2)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+        check_weights(gradient_penalty=gradient_penalty, r1=r1, r2=r2)
         if penalty_every < 1:
             raise ValueError(f"penalty_every: expected at least 1, got {penalty_every}")
         self.loss: LossName = loss

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deepgen_fast.example import Example
 from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
+from deepgen_fast.objectives.weights import check_weights
 from deepgen_fast.ops.gaussian_log_likelihood import gaussian_log_likelihood
 from deepgen_fast.random import BatchNoise
 
@@ -60,9 +61,7 @@ class InformationObjective(AdversarialObjective):
 
     def __init__(self, information_weight: float = 1.0, continuous_weight: float = 0.02, **options: Any) -> None:
         super().__init__(**options)
-        for name, value in (("information_weight", information_weight), ("continuous_weight", continuous_weight)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+        check_weights(information_weight=information_weight, continuous_weight=continuous_weight)
         self.information_weight = information_weight
         self.continuous_weight = continuous_weight
         bounds = ("categorical_information", "continuous_information")

@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from deepgen_fast.example import Example
-from deepgen_fast.objectives.few_labels import check_label_weight, label_parts, labelled_of
+from deepgen_fast.objectives.few_labels import label_parts, labelled_of
 from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
+from deepgen_fast.objectives.weights import check_weights
 from deepgen_fast.random import BatchNoise
 
 
@@ -48,7 +49,8 @@ class SemiSupervisedObjective(AdversarialObjective):
 
     def __init__(self, label_weight: float = 1.0, feature_matching: bool = True, **options: Any) -> None:
         super().__init__(feature_matching=feature_matching, **options)
-        self.label_weight = check_label_weight(label_weight)
+        check_weights(label_weight=label_weight)
+        self.label_weight = label_weight
         self.part_names = {"discriminator": (*self.part_names["discriminator"], "cross_entropy", "accuracy")}
 
     def for_validation(self) -> SemiSupervisedObjective:
