@@ -7,6 +7,7 @@ Process 0 alone writes and measures. So two processes do what one does with the 
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -121,8 +122,7 @@ def join_processes(device: str) -> Processes:
         torch.cuda.set_device(resolved)
     if not dist.is_initialized():
         # Before there is a group: its functions have the group there is at import as default arguments, and keep it.
-        import torch.distributed.nn  # noqa: F401
-
+        importlib.import_module("torch.distributed.nn")
         dist.init_process_group("nccl" if resolved.type == "cuda" else "gloo")
         atexit.register(_end_gloo)
     return Processes(resolved, dist.get_rank(), dist.get_world_size())
@@ -131,7 +131,8 @@ def join_processes(device: str) -> Processes:
 def _end_gloo() -> None:
     """End the group while Python still runs: a thread of gloo's that lets go of a tensor later aborts the process.
 
-    Its threads end when the last reference to it is gone. A group of nccl's is left alone, as ending it waits for the other processes, which may wait for one that failed.
+    Its threads end when the last reference to it is gone. A group of nccl's is left alone, as ending it waits for the
+    other processes, which may wait for one that failed.
     """
     if dist.is_initialized() and dist.get_backend() == "gloo":
         dist.destroy_process_group()
