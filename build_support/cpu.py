@@ -48,7 +48,8 @@ def extension() -> Extension:
         "deepgen_fast._C",
         sources,
         depends=headers,
-        include_dirs=[*torch_include_paths(), pybind11.get_include()],
+        # Before torch's own copy of pybind11, which refuses a source that keeps to the stable ABI.
+        include_dirs=[pybind11.get_include(), *torch_include_paths()],
         library_dirs=[str(torch / "lib")],
         libraries=["torch_cpu", "c10"],
         define_macros=[("TORCH_TARGET_VERSION", TORCH_TARGET_VERSION)],

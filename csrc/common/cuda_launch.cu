@@ -32,7 +32,7 @@ cudaStream_t current_stream(int32_t device) {
   STD_TORCH_CHECK(getter != nullptr,
                   "deepgen_fast (cuda): this torch has no current CUDA stream; install a CUDA build of torch");
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(getter(device, &stream));
+  TORCH_ERROR_CODE_CHECK(getter(device, &stream));
   return static_cast<cudaStream_t>(stream);
 }
 

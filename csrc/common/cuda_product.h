@@ -12,7 +12,7 @@ namespace dgf::cuda {
 inline void multiply(const Tensor& left, const Tensor& right, const Tensor& out) {
   using torch::stable::detail::from;
   std::array<StableIValue, 3> stack{from(left), from(right), from(out)};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::bmm", "out", stack.data(), TORCH_ABI_VERSION));
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::bmm", "out", stack.data(), TORCH_ABI_VERSION));
   torch::stable::detail::to<Tensor>(stack[0]);  // takes over the reference that the call returned
 }
 

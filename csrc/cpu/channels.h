@@ -57,7 +57,7 @@ inline bool walks_channels(const Tensor& dense_tensor) {
 // A new tensor with given strides, large ones in huge pages.
 inline Tensor empty_strided(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, ScalarType type) {
   AtenTensorHandle handle = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(),
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(),
                                                          strides.data(), shim_type(type), aoti_torch_device_type_cpu(),
                                                          0, &handle));
   const Tensor tensor(handle);

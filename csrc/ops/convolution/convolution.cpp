@@ -39,7 +39,7 @@ Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t widt
   const int64_t sizes[] = {batch, channels, height, width};
   const int64_t strides[] = {height * width * channels, 1, width * channels, channels};
   AtenTensorHandle handle = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(
+  TORCH_ERROR_CODE_CHECK(
       aoti_torch_empty_strided(4, sizes, strides, shim_type(type), aoti_torch_device_type_cpu(), 0, &handle));
   const Tensor image(handle);
   prefer_huge_pages(image.mutable_data_ptr(), image.numel() * element_size(type));
