@@ -12,6 +12,7 @@ import argparse
 import importlib.util
 import json
 import platform
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -24,11 +25,12 @@ sys.path.insert(0, str(ROOT))
 
 from build_support import cuda  # noqa: E402
 
-# The suites that have cases for a GPU. Each runs in a process of its own: a fault on the device ends only that one.
+# The suites that have cases for a GPU, and the cases that run on it; the others are `make test`'s. Each runs in a
+# process of its own: a fault on the device ends only that one.
 SUITES = {
-    "cuda kernels": ["tests/cuda"],
+    "cuda kernels": ["tests/cuda", "-k", "gpu"],
     "triton kernels": ["tests/triton/kernels"],
-    "operator contract": ["tests/contract"],
+    "operator contract": ["tests/contract", "-k", "cuda or triton"],
 }
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 
@@ -99,15 +101,14 @@ def budget_step() -> Step:
     return Step("register budget", outcome, last, " ".join(command[1:]))
 
 
-def test_step(name: str, paths: list[str], folder: Path, missing: str | None) -> Step:
+def test_step(name: str, arguments: list[str], folder: Path, missing: str | None) -> Step:
     """One suite; its cases for a GPU run only where there is one."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *paths]
-    shown = f"python {' '.join(command[1:])}"
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *arguments]
+    shown = f"python {shlex.join(command[1:])}"
     if missing:
         return Step(f"tests: {name}", NOT_RUN, missing, shown)
-    absent = [path for path in paths if not (ROOT / path).exists()]
-    if absent:
-        return Step(f"tests: {name}", NOT_RUN, f"{absent[0]} is not in this tree", shown)
+    if not (ROOT / arguments[0]).exists():
+        return Step(f"tests: {name}", NOT_RUN, f"{arguments[0]} is not in this tree", shown)
     report = folder / f"{name.replace(' ', '_')}.xml"
     subprocess.run([*command, f"--junitxml={report}"], cwd=ROOT)
     if not report.exists():
@@ -119,28 +120,21 @@ def test_step(name: str, paths: list[str], folder: Path, missing: str | None) ->
 
 
 def benchmark_step(folder: Path, missing: str | None) -> Step:
-    """Operators against eager and torch.compile on the device."""
-    command = [sys.executable, "scripts/gpu_benchmark.py", "--output", str(folder / "benchmarks.json")]
+    """Operators, layers and networks against eager and torch.compile on the device."""
+    command = [sys.executable, "-m", "benchmarks.gpu", "--output", str(folder)]
     if missing:
-        return Step("benchmarks", NOT_RUN, missing, "python scripts/gpu_benchmark.py")
+        return Step("benchmarks", NOT_RUN, missing, "python -m benchmarks.gpu")
     result = subprocess.run(command, cwd=ROOT)
     return Step("benchmarks", FAILED if result.returncode else PASSED, "see below", " ".join(command[1:]))
 
 
-def markdown(facts: dict[str, Any], steps: list[Step], rows: list[dict[str, Any]]) -> str:
+def markdown(facts: dict[str, Any], steps: list[Step], tables: dict[str, str]) -> str:
     """The report that people read."""
     lines = ["# GPU check", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
     lines += ["| step | outcome | detail |", "|---|---|---|"]
     lines += [f"| {step.name} | {step.outcome} | {step.detail.replace('|', '/')} |" for step in steps]
-    if rows:
-        columns = list(rows[0])
-        lines += [
-            "",
-            "Forward and backward, median microseconds; floor: bytes that must move over the measured copy.",
-            "",
-        ]
-        lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-        lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows]
+    for name, table in tables.items():
+        lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", table.rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -159,20 +153,19 @@ def main() -> int:
     missing = why_no_device() or (None if build.outcome == PASSED else build.detail)
     steps = [build, budget_step()]
     steps += [test_step(name, paths, options.output, missing) for name, paths in SUITES.items()]
-    rows: list[dict[str, Any]] = []
+    tables: dict[str, str] = {}
     if not options.skip_benchmarks:
         blocked = missing or (
             "a test failed: nothing wrong is timed" if any(s.outcome == FAILED for s in steps) else None
         )
         steps.append(benchmark_step(options.output, blocked))
-        measured = options.output / "benchmarks.json"
-        if steps[-1].outcome == PASSED:
-            rows = json.loads(measured.read_text())
+        if blocked is None:
+            tables = {path.stem: path.read_text() for path in sorted(options.output.glob("benchmark_*.md"))}
 
     facts = machine()
-    results = {"machine": facts, "steps": [asdict(step) for step in steps], "benchmarks": rows}
+    results = {"machine": facts, "steps": [asdict(step) for step in steps]}
     (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (options.output / "RESULTS.md").write_text(markdown(facts, steps, rows))
+    (options.output / "RESULTS.md").write_text(markdown(facts, steps, tables))
     for step in steps:
         print(f"{step.outcome:8s} {step.name}: {step.detail}" + (f"\n         {step.command}" if step.command else ""))
     failed = [step.name for step in steps if step.outcome == FAILED]

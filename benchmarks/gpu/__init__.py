@@ -1,0 +1,1 @@
+"""What the operators gain on a CUDA device: ``python -m benchmarks.gpu``."""
