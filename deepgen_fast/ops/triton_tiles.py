@@ -77,9 +77,9 @@ def on_device_of(tensor: Tensor) -> contextlib.AbstractContextManager:
 
 @triton.jit
 def tile_inside(row, rows, col, columns, ROWS: tl.constexpr, FULL: tl.constexpr):
-    """Mask [ROWS or 1, COLS or 1] of the tile's positions that exist, or None where all do."""
+    """Mask [ROWS or 1, COLS or 1] of the tile's positions that exist; the compiler drops one that is always true."""
     if ROWS == 1 and FULL:
-        return None
+        return tl.full([1, 1], 1, tl.int1)
     elif ROWS == 1:
         return (col < columns)[None, :]
     elif FULL:

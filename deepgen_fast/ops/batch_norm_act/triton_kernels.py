@@ -29,7 +29,7 @@ def _sizes(batch, units, space_units, UNIT: tl.constexpr, SPACE_UNIT: tl.constex
     the pixels make the mask of a planar tile one value for each 128-bit access."""
     space = space_units * SPACE_UNIT
     if WIDE:
-        space = tl.to_tensor(space).to(tl.int64)
+        space = tl.cast(space, tl.int64)
     return batch * space, units * UNIT, space
 
 
@@ -43,9 +43,9 @@ def _tile(index, col_tiles, ROWS: tl.constexpr, COLS: tl.constexpr, WIDE: tl.con
 
 @triton.jit
 def _exists(channel, channels, FULL: tl.constexpr):
-    """Mask [COLS] of the channels, or None where all exist."""
+    """Mask [COLS] of the channels; the compiler drops one that is always true."""
     if FULL:
-        return None
+        return tl.full(channel.shape, 1, tl.int1)
     else:
         return channel < channels
 
@@ -61,10 +61,7 @@ def _offset(pixel, channel, channels, space, PLANAR: tl.constexpr):
 
 @triton.jit
 def _inside(pixel, pixels, channel_exists):
-    if channel_exists is None:
-        return (pixel < pixels)[:, None]
-    else:
-        return (pixel < pixels)[:, None] & channel_exists[None, :]
+    return (pixel < pixels)[:, None] & channel_exists[None, :]
 
 
 @triton.jit

@@ -16,10 +16,11 @@ def plainly_direct(operands: Operands, transposed: bool) -> bool:
     """Whether PyTorch's operator does forward and, where it is needed, all of backward."""
     image, weight, bias, output_padding, request, direct = operands
     backward = transforming() or needs_gradient(image, weight, bias)
-    known = direct[backward]
+    which = int(backward)  # torch.compile indexes by numbers alone before torch 2.13
+    known = direct[which]
     if known is None:
         kernels = KERNELS if backward else KERNELS[:1] if transposed else KERNELS[1:2]
-        known = direct[backward] = all(
+        known = direct[which] = all(
             request.pass_choice(kernel, transposed, image, weight, output_padding).launcher == "reference"
             for kernel in kernels
         )

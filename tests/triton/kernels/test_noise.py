@@ -42,7 +42,7 @@ def _words_kernel(out_ptr, counter_ptr, key_ptr, COUNT: tl.constexpr):
 @triton.jit
 def _normal_kernel(out_ptr, seed_ptr, first_row, first_group, sample, ROWS: tl.constexpr, COLS: tl.constexpr):
     row = first_row + tl.arange(0, ROWS)
-    noise = triton_noise.philox_normal(tl.load(seed_ptr), row, first_group, tl.to_tensor(sample), ROWS, COLS)
+    noise = triton_noise.philox_normal(tl.load(seed_ptr), row, first_group, tl.cast(sample, tl.int32), ROWS, COLS)
     tl.store(out_ptr + tl.arange(0, ROWS)[:, None] * COLS + tl.arange(0, COLS)[None, :], noise)
 
 
