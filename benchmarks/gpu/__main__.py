@@ -33,6 +33,18 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(map(str, row.values())) + " |" for row in rows)]) + "\n"
 
 
+def run(part: str, output: Path | None) -> None:
+    """Print a part's rows, and write them at each: nothing is lost when a later one fails."""
+    rows = []
+    for row in PARTS[part]():
+        rows.append(row)
+        print(row, flush=True)
+        if output:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / f"benchmark_{part}.json").write_text(json.dumps(rows, indent=1) + "\n")
+            (output / f"benchmark_{part}.md").write_text(table(rows))
+
+
 def main() -> None:
     """The command line above."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -41,15 +53,9 @@ def main() -> None:
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("benchmarks.gpu: no CUDA device is available")
-    for part in options.only:
-        rows = []
-        for row in PARTS[part]():
-            rows.append(row)
-            print(row, flush=True)
-            if options.output:  # at each row: nothing is lost when a later one fails
-                options.output.mkdir(parents=True, exist_ok=True)
-                (options.output / f"benchmark_{part}.json").write_text(json.dumps(rows, indent=1) + "\n")
-                (options.output / f"benchmark_{part}.md").write_text(table(rows))
+    with torch.cuda.stream(torch.cuda.Stream()):
+        for part in options.only:
+            run(part, options.output)
 
 
 if __name__ == "__main__":

@@ -47,15 +47,15 @@ def times_of(values: Sequence[float], calls: int) -> Times:
 
 
 def captured(calls: Sequence[Callable[[], object]]) -> Callable[[], None]:
-    """The calls' work on the device as one graph, so that its replay waits for no launches."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for call in (*calls[:1], *calls):  # compiles, and allocates what stays
-            call()
-    torch.cuda.current_stream().wait_stream(stream)
+    """The calls' work on the device as one graph, so that its replay waits for no launches.
+
+    The current stream must not be the default one: autograd remembers the stream on which it first met a leaf, and the
+    default stream cannot be captured.
+    """
+    for call in (*calls[:1], *calls):  # compiles, and allocates what stays
+        call()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
         for call in calls:
             call()
     return graph.replay

@@ -23,3 +23,11 @@ def _has_kernel(operator: str, device_type: str) -> bool:
     if key is None or not hasattr(torch.ops.deepgen_fast, operator):
         return False
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"deepgen_fast::{operator}", key)
+
+
+def dtype_unavailable(dtype: torch.dtype, served: tuple[torch.dtype, ...], device_type: str) -> str | None:
+    """None where a kernel is built for this dtype, else what it is built for."""
+    if dtype in served:
+        return None
+    names = ", ".join(str(one).removeprefix("torch.") for one in served)
+    return f"on {device_type} it is built for {names}; this is {str(dtype).removeprefix('torch.')}"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import deepgen_fast as dgf
 from contract.cases import Arguments, Case, Shape
+from deepgen_fast.ops.convolution import native
 from deepgen_fast.ops.kernels import has_kernel
 
 CHANNELS = 2, 2  # of the small and the large image
@@ -29,11 +30,14 @@ class ConvolutionCase(Case):
 
     def run(self, inputs: Arguments, backend: str = "auto") -> tuple[Tensor, ...]:
         algorithm = self.algorithm
-        if algorithm == "minimal":
-            if backend == "reference" or inputs["x"].dtype == torch.float16:
-                algorithm = "direct"
-            elif not has_kernel("conv2d", "cpu" if backend in ("auto", "cpu") else backend):
+        if algorithm == "minimal" and backend == "reference":
+            algorithm = "direct"
+        elif algorithm == "minimal":
+            device = "cpu" if backend in ("auto", "cpu") else backend
+            if not has_kernel("conv2d", device):
                 pytest.skip(f"backend {backend} has no minimal filtering")
+            if inputs["x"].dtype not in native.DTYPES[device]:
+                algorithm = "direct"
         return (getattr(dgf, self.op)(**inputs, algorithm=algorithm, backend=backend),)
 
 

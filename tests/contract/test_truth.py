@@ -42,32 +42,36 @@ def _cotangents(case: Case, inputs: Arguments) -> list[Tensor]:
     return [torch.randn(value.shape).bfloat16().float() for value in case.eager(inputs)]
 
 
-def _eager_and_truth(case: Case, inputs: Arguments, cotangents: list[Tensor], dtype: torch.dtype):
+def _eager_and_truth(case: Case, inputs: Arguments, cotangents: list[Tensor], dtype: torch.dtype, device: str):
     """Eager runs in the accumulation dtype, as it does under autocast for losses.
+
+    On the CPU, but for convolutions: PyTorch rounds those in other places on a GPU.
 
     For half inputs that is stricter than eager in their own dtype, whose error would hide anything. Only a prior's
     gradient is compared with that, since both round each example's share to the dtype before they add up the batch, and
     convolutions, whose layers round between convolution, norm and activation.
     """
-    eager = _evaluate(case, case.eager, convert(inputs, _wide(dtype)), cotangents)
     convolution = isinstance(case, ConvolutionCase)
+    device = device if convolution else "cpu"
+    placed, incoming = to_device(inputs, device), [cotangent.to(device) for cotangent in cotangents]
+    eager = _evaluate(case, case.eager, convert(placed, _wide(dtype)), incoming)
     if dtype != _wide(dtype) and ("prior_mean" in case.differentiable or convolution):
-        own = _evaluate(case, case.eager, inputs, cotangents)
+        own = _evaluate(case, case.eager, placed, incoming)
         first = 0 if convolution else len(case.outputs) + case.differentiable.index("prior_mean")
         eager[first:] = own[first:]
-    eager = [value.to(kind) for value, kind in zip(eager, _dtypes(case, dtype), strict=True)]
+    eager = [value.cpu().to(kind) for value, kind in zip(eager, _dtypes(case, dtype), strict=True)]
     return eager, _evaluate(case, case.eager, convert(inputs, torch.float64), cotangents)
 
 
 @cache
-def _eager_errors(case: Case, shape: Shape, dtype: torch.dtype, draws: int) -> list[float]:
+def _eager_errors(case: Case, shape: Shape, dtype: torch.dtype, draws: int, device: str) -> list[float]:
     """Eager's largest error in each output and gradient over several draws: in one draw of few elements it may be 0."""
     errors = []
     with torch.random.fork_rng():
         torch.manual_seed(1)
         for _ in range(draws):
             inputs = case.inputs(shape, dtype)
-            pairs = zip(*_eager_and_truth(case, inputs, _cotangents(case, inputs), dtype), strict=True)
+            pairs = zip(*_eager_and_truth(case, inputs, _cotangents(case, inputs), dtype, device), strict=True)
             errors.append([largest_error(eager, truth) for eager, truth in pairs])
     return [max(of_one) for of_one in zip(*errors, strict=True)]
 
@@ -78,7 +82,7 @@ def check_truth(
     """Values and gradients; with ``seed`` from generated noise, of which ``inputs["noise"]`` is a copy."""
     dtype = inputs[case.differentiable[0]].dtype
     cotangents = _cotangents(case, inputs)
-    eager, truth = _eager_and_truth(case, inputs, cotangents, dtype)
+    eager, truth = _eager_and_truth(case, inputs, cotangents, dtype, device)
     given = to_device(inputs, device)
     if seed is not None:
         given = {name: value for name, value in given.items() if name != "noise"}
@@ -101,7 +105,7 @@ def check_truth(
 def test_small_shapes(case: Case, shape: Shape, backend: str, device: str) -> None:
     """Every option: one column, a part of a vector, an event of several dimensions."""
     inputs = case.inputs(shape, torch.float32)
-    check_truth(case, inputs, _eager_errors(case, shape, torch.float32, 64), backend, device)
+    check_truth(case, inputs, _eager_errors(case, shape, torch.float32, 64, device), backend, device)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:], ids=lambda dtype: str(dtype)[6:])
@@ -110,7 +114,7 @@ def test_half_precision(case: Case, dtype: torch.dtype, backend: str, device: st
     """Every option, from inputs of 16 bits."""
     shape = SMALL[1]
     inputs = case.inputs(shape, dtype)
-    check_truth(case, inputs, _eager_errors(case, shape, dtype, 64), backend, device)
+    check_truth(case, inputs, _eager_errors(case, shape, dtype, 64, device), backend, device)
 
 
 @pytest.mark.parametrize("case", EVERY, ids=str)
@@ -118,7 +122,7 @@ def test_images(case: Case, backend: str, device: str) -> None:
     """Every option on a batch of MNIST's size, where sums are long."""
     shape = SHAPES[3]
     inputs = case.inputs(shape, torch.float32)
-    check_truth(case, inputs, _eager_errors(case, shape, torch.float32, 8), backend, device)
+    check_truth(case, inputs, _eager_errors(case, shape, torch.float32, 8, device), backend, device)
 
 
 @pytest.mark.parametrize("case", TYPICAL, ids=str)
@@ -126,7 +130,7 @@ def test_large_images(case: Case, backend: str, device: str) -> None:
     """Rows of 3 x 64 x 64 pixels, which several threads share."""
     shape = Shape(5, SHAPES[4].event)
     inputs = case.inputs(shape, torch.float32)
-    check_truth(case, inputs, _eager_errors(case, shape, torch.float32, 8), backend, device)
+    check_truth(case, inputs, _eager_errors(case, shape, torch.float32, 8, device), backend, device)
 
 
 @pytest.mark.slow
@@ -135,7 +139,7 @@ def test_large_images(case: Case, backend: str, device: str) -> None:
 def test_large_batch(case: Case, dtype: torch.dtype, backend: str, device: str) -> None:
     """Every option at (64, 12288)."""
     inputs = case.inputs(SHAPES[-1], dtype)
-    check_truth(case, inputs, _eager_errors(case, SHAPES[-1], dtype, 3), backend, device)
+    check_truth(case, inputs, _eager_errors(case, SHAPES[-1], dtype, 3, device), backend, device)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype)[6:])
@@ -145,4 +149,4 @@ def test_generated_noise(case: Case, dtype: torch.dtype, backend: str, device: s
     shape = Shape(17, (37,))
     inputs = case.inputs(shape, dtype)
     inputs["noise"] = noise_of(backend, inputs["mean"].to(device), inputs.get("num_samples"), seed=5).cpu()
-    check_truth(case, inputs, _eager_errors(case, shape, dtype, 16), backend, device, seed=5)
+    check_truth(case, inputs, _eager_errors(case, shape, dtype, 16, device), backend, device, seed=5)

@@ -111,7 +111,7 @@ def loss_calls(samples: int | None, batch: int, columns: int, dtype: torch.dtype
         free_bits = 0.6 if index in (1, 2) else 0.0
         likelihood, kind = min(index, 1), index % 3
         priors = (prior, prior) if index == 3 else (None, None)
-        tail = (0.7, free_bits, likelihood, kind, index != 4)
+        tail = (0.7, free_bits, likelihood, kind, index not in (1, 4))
         for need_gradients in (True, False)[: 2 if index < 2 else 1]:
             yield Call("negative_elbo", (output, target, logvar, mask, mean, scale, *priors, *tail, need_gradients))
 

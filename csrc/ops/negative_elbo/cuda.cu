@@ -100,9 +100,9 @@ void run_loss(const Launcher& launcher, const Inputs& in, const Outputs& out, in
   run_rows(launcher, body, 1, batch, bool(aligned), mutable_data<C>(out.loss));
 }
 
-// For a batch of no examples: the mean over none is NaN, as in eager; the sum is 0.
-void set_empty_loss(Tensor loss, bool mean_reduction) {
-  torch::stable::fill_(loss, mean_reduction ? std::numeric_limits<double>::quiet_NaN() : 0.0);
+// For a batch of no examples, as in eager: a mean over none is NaN, and free bits look at one; the sum is 0.
+void set_empty_loss(Tensor loss, bool takes_mean) {
+  torch::stable::fill_(loss, takes_mean ? std::numeric_limits<double>::quiet_NaN() : 0.0);
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo(
@@ -149,7 +149,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
       if constexpr (std::is_same_v<Compute<L>, C>) run_latents<L>(launcher, in, out, need_gradients, penalty.data);
     });
     run_loss<C>(launcher, in, out, shape.rows, sums.data, penalty.data);
-    if (batch == 0) set_empty_loss(out.loss, mean_reduction);
+    if (batch == 0) set_empty_loss(out.loss, mean_reduction || free_bits > 0.0);
     return std::make_tuple(out.loss, out.log_likelihood, out.kl, out.grad_decoder_output, out.grad_logvar,
                            out.grad_mean, out.grad_scale);
   });

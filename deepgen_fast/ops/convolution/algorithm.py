@@ -16,7 +16,7 @@ import torch
 
 from deepgen_fast.ops.convolution import few_channels, native, product
 from deepgen_fast.ops.convolution.geometry import ENGINE_GEOMETRIES, Geometry, Shapes
-from deepgen_fast.ops.kernels import has_kernel
+from deepgen_fast.ops.kernels import dtype_unavailable, has_kernel
 
 ALGORITHMS = ("auto", "direct", "minimal", "product")
 
@@ -241,13 +241,11 @@ def minimal_unavailable(
     if not geometry.engine_serves():
         served = ", ".join(f"({k}, {s}, {p})" for k, s, p in sorted(ENGINE_GEOMETRIES))
         return f"minimal filtering is built for (kernel, stride, padding) {served}; this is {geometry}"
-    if dtype not in native.DTYPES:
-        return f"minimal filtering is built for float32, float64 and bfloat16; this is {_name(dtype)}"
     if backend not in ("cpu", "cuda"):
         return f"minimal filtering is in the native libraries; this is backend {backend!r}"
     if not has_kernel(_OPERATORS[kernel], device_type):
         return f"the library that is loaded has no {_OPERATORS[kernel]} on {device_type}"
-    return None
+    return dtype_unavailable(dtype, native.DTYPES[device_type], device_type)
 
 
 def triton_unavailable(geometry: Geometry, dtype: torch.dtype) -> str | None:

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair, Shapes
-from deepgen_fast.ops.kernels import has_kernel
+from deepgen_fast.ops.kernels import dtype_unavailable, has_kernel
 from deepgen_fast.ops.memory_format import channels_last
 
 MOST_CHANNELS = 16  # of the large image
 MOST_TAPS = 16  # along an axis
-DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+DTYPES = {  # by device
+    "cpu": (torch.float32, torch.float64, torch.bfloat16, torch.float16),
+    "cuda": (torch.float32, torch.float64),
+}
 _OPERATORS = {
     "conv_transpose2d": "few_channels_conv_transpose2d",
     "conv2d": "few_channels_conv2d",
@@ -35,13 +38,11 @@ def unavailable(
         )
     if 0 in shapes.small or shapes.small_channels == 0 or shapes.large_channels == 0:
         return f"it needs pixels and channels; these are {shapes}"
-    if dtype not in DTYPES:
-        return f"it is built for float32, float64, bfloat16 and float16; this is {str(dtype).removeprefix('torch.')}"
     if backend not in ("cpu", "cuda"):
         return f"it is in the native libraries; this is backend {backend!r}"
     if not has_kernel(_OPERATORS[operator], device_type):
         return f"the library that is loaded has no {_OPERATORS[operator]} on {device_type}"
-    return None
+    return dtype_unavailable(dtype, DTYPES[device_type], device_type)
 
 
 def _dense(image: Tensor) -> Tensor:
