@@ -16,7 +16,7 @@ from benchmarks.gpu.layers import set_tf32
 
 BATCH = 128
 CALLS = 3
-MODES = ("evaluation", "training forward", "forward + backward")
+MODES = ("evaluation", "forward + backward")
 PRECISIONS = ("float32", "TF32", "bf16 autocast")
 RIVALS = ("PyTorch, contiguous", "PyTorch, channels-last", "torch.compile")
 OURS = ("accelerate()", "accelerate(), channels-last")

@@ -4,6 +4,9 @@
 // long one; short rows share a block. The shape of a team, and with it the order in which a row is summed, depends on
 // D and the type alone: not on the other rows, the alignment, the grid or the GPU. So the result of an example never
 // depends on its batch. Sums of a row's segments are summed by the same kernel, as rows of their own.
+//
+// Where there are rows enough, one warp does in turn what the warps of a team would do side by side: the same sums in
+// the same order, without barriers, and what is the same along a row is found once and not in every warp.
 #pragma once
 
 #include <algorithm>
@@ -17,6 +20,7 @@ inline constexpr int kSmallBlock = 128;
 inline constexpr int kLargestTeam = 256;
 inline constexpr int kPacksPerLane = 2;  // of rows that take more than a warp, as long as the team can grow
 inline constexpr int kSegmentPacks = 4 * kLargestTeam;
+inline constexpr int kWarpsToFold = 16;  // a multiprocessor: so many rows, and each gets one warp
 
 // How rows are laid over teams of lanes.
 struct RowPlan {
@@ -25,26 +29,54 @@ struct RowPlan {
   int64_t segment_size;  // columns
   int64_t summed_rows;   // rows whose sums are wanted: the first so many
   int lanes;             // of a team: a power of two
+  int folded;            // warps of a team that one warp stands for: 1, or all of them
   int threads;           // of a block
 
   template <class T>
-  static RowPlan make(int64_t rows, int64_t columns, int64_t summed_rows) {
+  static RowPlan make(int64_t rows, int64_t columns, int64_t summed_rows, int multiprocessors) {
     const int64_t packs = (columns + kPack<T> - 1) / kPack<T>;
     const int64_t wanted =
         packs <= kWarp ? packs : std::max<int64_t>(kWarp, (packs + kPacksPerLane - 1) / kPacksPerLane);
     int lanes = 1;
     while (lanes < wanted && lanes < kLargestTeam) lanes *= 2;
     const int64_t segments = std::max<int64_t>(1, (packs + kSegmentPacks - 1) / kSegmentPacks);
-    return {rows, columns, segments, kSegmentPacks * kPack<T>, summed_rows, lanes, std::max(lanes, kSmallBlock)};
+    const bool fold = lanes > kWarp && rows * segments >= static_cast<int64_t>(kWarpsToFold) * multiprocessors;
+    const int folded = fold ? lanes / kWarp : 1;
+    const int threads = std::max(lanes / folded, kSmallBlock);
+    return {rows, columns, segments, kSegmentPacks * kPack<T>, summed_rows, lanes, folded, threads};
   }
+
+  // Of a team, as threads.
+  __host__ __device__ int width() const { return lanes / folded; }
 
   // Enough blocks for several waves, so that the hardware balances the load; past that a block takes several units.
   int64_t blocks(int multiprocessors) const {
-    const int64_t teams = threads / lanes;
+    const int64_t teams = threads / width();
     const int64_t waves = 8, resident = 2048 / threads;
     return std::min((rows * segments + teams - 1) / teams, waves * resident * multiprocessors);
   }
 };
+
+// Lane `warp` keeps what the lanes of a warp found together, and all begin anew.
+template <class C, int K>
+__device__ __forceinline__ void keep_warp_sum(C (&found)[K], C (&kept)[K], int warp, int lane) {
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
+    for (int offset = kWarp / 2; offset > 0; offset /= 2) found[k] += __shfl_xor_sync(0xffffffffu, found[k], offset);
+    if (lane == warp) kept[k] = found[k];
+    found[k] = C(0);
+  }
+}
+
+// Sums over the first `lanes` lanes of a warp, in the order in which sum_team joins warps.
+template <class C, int K>
+__device__ __forceinline__ void sum_lanes(const C (&kept)[K], int lanes, C (&sums)[K]) {
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
+    sums[k] = kept[k];
+    for (int offset = lanes / 2; offset > 0; offset /= 2) sums[k] += __shfl_xor_sync(0xffffffffu, sums[k], offset);
+  }
+}
 
 // Sums over the lanes of each team; the team's first lane gets the result. Every thread of the block takes part.
 template <class C, int K>
@@ -82,8 +114,9 @@ __global__ void __launch_bounds__(kLargestTeam, Body::kResidentBlocks)
     rows_kernel(Body body, RowPlan plan, Compute<typename Body::Element>* sums) {
   using C = Compute<typename Body::Element>;
   constexpr int N = kPack<typename Body::Element>;
-  const int lane = threadIdx.x & (plan.lanes - 1);
-  const int teams = plan.threads / plan.lanes, team = threadIdx.x / plan.lanes;
+  const int width = plan.width();
+  const int lane = threadIdx.x & (width - 1);
+  const int teams = plan.threads / width, team = threadIdx.x / width;
   const int64_t units = plan.rows * plan.segments;
   // The bounds are the same for the whole block, so that all of it meets in sum_team.
   for (int64_t first = static_cast<int64_t>(blockIdx.x) * teams; first < units;
@@ -96,13 +129,19 @@ __global__ void __launch_bounds__(kLargestTeam, Body::kResidentBlocks)
       const int64_t begin = segment * plan.segment_size;
       const int64_t end = min(begin + plan.segment_size, plan.columns);
       const auto state = body.row(row);
-      for (int64_t column = begin + static_cast<int64_t>(lane) * N; column < end; column += plan.lanes * N) {
-        const int valid = Vectorized ? N : static_cast<int>(min(static_cast<int64_t>(N), end - column));
-        body.template columns<Vectorized>(state, column, valid, partial);
+      C folded[Body::kSums] = {};
+      for (int warp = 0; warp < plan.folded; ++warp) {
+        const int64_t first_column = begin + static_cast<int64_t>(warp * kWarp + lane) * N;
+        for (int64_t column = first_column; column < end; column += plan.lanes * N) {
+          const int valid = Vectorized ? N : static_cast<int>(min(static_cast<int64_t>(N), end - column));
+          body.template columns<Vectorized>(state, column, valid, partial);
+        }
+        if (plan.folded > 1 && sums != nullptr) keep_warp_sum(partial, folded, warp, lane);
       }
+      if (plan.folded > 1) sum_lanes(folded, plan.folded, partial);
     }
     if (sums == nullptr) continue;
-    sum_team(partial, plan.lanes);
+    if (plan.folded == 1) sum_team(partial, plan.lanes);
     const int64_t summed = plan.summed_rows * plan.segments;
     if (lane == 0 && unit < summed)
 #pragma unroll
@@ -161,7 +200,7 @@ void run_rows(const Launcher& launcher, const Body& body, int64_t rows, int64_t 
   using T = typename Body::Element;
   using C = Compute<T>;
   if (rows == 0) return;
-  const RowPlan plan = RowPlan::make<T>(rows, columns, summed_rows);
+  const RowPlan plan = RowPlan::make<T>(rows, columns, summed_rows, launcher.multiprocessors());
   const bool staged = sums != nullptr && plan.segments > 1;
   auto partials = launcher.template scratch<C>(staged ? Body::kSums * summed_rows * plan.segments : 0);
   C* first_stage = staged ? partials.data : sums;

@@ -11,6 +11,9 @@ DGF_INLINE Floats below_infinity(const Floats& x) {
   return select(x > largest, largest, x);
 }
 
+// 1 / x for x in [1, 2].
+DGF_INLINE Floats reciprocal_unit(const Floats& x) { return Floats(1) / x; }
+
 // 2^n x for integral n (as float and as integer) in [-252, 254], rounding once also into the subnormal range.
 DGF_INLINE Floats scale_by_power(const Floats& x, const Words& n, const Floats& n_float) {
 #if DGF_VECTOR_BYTES == 64

@@ -26,15 +26,21 @@ def sigmoid(x):
 
 
 @triton.jit
+def _fma(x, y, ADDEND: tl.constexpr):
+    """x y + a constant, which ``tl.fma`` itself rounds to float32 before Triton 3.9."""
+    return tl.fma(x, y, tl.full(x.shape, ADDEND, x.dtype))
+
+
+@triton.jit
 def _tanh_near_zero(x):
     """tanh x for |x| < 0.625, where 1 - exp would cancel: an odd polynomial, or in float64 an odd quotient
     (Cephes)."""
     square = x * x
     if x.dtype == tl.float64:
-        p = tl.fma(square, -9.64399179425052238628e-1, -9.92877231001918586564e1)
-        p = tl.fma(p, square, -1.61468768441708447952e3)
-        q = tl.fma(square + 1.12811678491632931402e2, square, 2.23548839060100448583e3)
-        q = tl.fma(q, square, 4.84406305325125486048e3)
+        p = _fma(square, tl.full(x.shape, -9.64399179425052238628e-1, x.dtype), -9.92877231001918586564e1)
+        p = _fma(p, square, -1.61468768441708447952e3)
+        q = _fma(square + 1.12811678491632931402e2, square, 2.23548839060100448583e3)
+        q = _fma(q, square, 4.84406305325125486048e3)
         return tl.fma(x * square, p / q, x)
     else:
         p = tl.fma(square, -5.70498872745e-3, 2.06390887954e-2)

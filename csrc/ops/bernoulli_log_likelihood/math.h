@@ -25,7 +25,7 @@ DGF_HOST_DEVICE V bernoulli_value(V logit, V target, V decay) {
 // d/d logit = target - sigmoid(logit), from the same decay; d/d target is the logit itself.
 template <class V>
 DGF_HOST_DEVICE V bernoulli_logit_slope(V logit, V target, V decay) {
-  const V inverse = V(1) / (decay + V(1));
+  const V inverse = reciprocal_unit(decay + V(1));
   return target - select(logit < V(0), decay * inverse, inverse);
 }
 

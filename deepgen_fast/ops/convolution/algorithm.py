@@ -58,10 +58,14 @@ FEW_TILES, FEW_TILES_MARGIN = 16, 2.0
 # Multiply-adds: below so many, PyTorch's operator is done before the choice is made.
 SMALL_CALL = 5e5
 FEW_CHANNELS = 4  # an image's: up to so many, the operators for few channels are taken
-# Elsewhere engine and few-channel operators run where they are asked for, until a sweep was measured there. In bfloat16
-# oneDNN has instructions of its own; float64 is for checks.
+# Elsewhere few-channel operators run where they are asked for. In bfloat16 oneDNN has instructions of its own; float64
+# is for checks.
 AUTO_DEVICES = ("cpu",)
 AUTO_DTYPES = (torch.float32,)
+# On a GPU, in float32 without TF32, filtering took 0.3 to 0.65 of cuDNN's time in every layer measured of so many
+# channels and multiply-adds (H200, ``python -m benchmarks.gpu``); in smaller ones its launches weigh more.
+GPU_CHANNELS = 64
+GPU_MULTIPLY_ADDS = 1e9
 
 
 class Choice(NamedTuple):
@@ -74,7 +78,7 @@ class Choice(NamedTuple):
 
 def choose(
     kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, algorithm: str, backend: str,
-    fused: bool = False,
+    fused: bool = False, tf32: bool = False,
 ) -> Choice:  # fmt: skip
     """The algorithm of one of the three kernels.
 
@@ -84,18 +88,19 @@ def choose(
         backend: resolved; ``"reference"`` is PyTorch's own operator, ``"triton"`` the Triton kernels, where
             ``algorithm`` is ``"auto"``.
         fused: an activation or a norm is applied while the output is written; PyTorch's operator needs a pass for it.
+        tf32: PyTorch's operator rounds what it multiplies to TF32.
 
     Raises:
         ValueError: the algorithm asked for does not serve these operands; says why.
     """
     if torch.compiler.is_compiling():  # dynamic sizes cannot be hashed, and the compiler keeps the result anyway
-        return _choose(kernel, geometry, shapes, dtype, device_type, algorithm, backend, fused)
-    return _remembered(kernel, geometry, shapes, dtype, device_type, algorithm, backend, fused)
+        return _choose(kernel, geometry, shapes, dtype, device_type, algorithm, backend, fused, tf32)
+    return _remembered(kernel, geometry, shapes, dtype, device_type, algorithm, backend, fused, tf32)
 
 
 def _choose(
     kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, algorithm: str, backend: str,
-    fused: bool = False,
+    fused: bool, tf32: bool,
 ) -> Choice:  # fmt: skip
     asked = f"algorithm={algorithm!r} was asked for"
     if algorithm == "direct":
@@ -112,12 +117,13 @@ def _choose(
         if reason is not None:
             raise ValueError(f"algorithm='product' cannot run: {reason}")
         return Choice("product", asked, "few_channels")
-    return _automatic(kernel, geometry, shapes, dtype, device_type, backend, fused)
+    return _automatic(kernel, geometry, shapes, dtype, device_type, backend, fused, tf32)
 
 
 def _automatic(
-    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, backend: str, fused: bool
-) -> Choice:
+    kernel: str, geometry: Geometry, shapes: Shapes, dtype: torch.dtype, device_type: str, backend: str, fused: bool,
+    tf32: bool,
+) -> Choice:  # fmt: skip
     if backend == "reference":
         return Choice("direct", "backend 'reference' is PyTorch's own operator")
     if shapes.batch == 0 or shapes.small_channels == 0 or shapes.large_channels == 0:
@@ -140,12 +146,24 @@ def _automatic(
     reason = minimal_unavailable(kernel, geometry, dtype, device_type, backend)
     if reason is not None:
         return Choice("direct", reason)
+    if device_type == "cuda" and dtype in AUTO_DTYPES:
+        return _on_gpu(geometry, shapes, tf32)
     if not measured:
         return Choice("direct", f"PyTorch's operator is taken to be the faster one in {_name(dtype)} on {device_type}")
     return _cheaper(kernel, geometry, shapes)
 
 
 _remembered = lru_cache(maxsize=4096)(_choose)
+
+
+def _on_gpu(geometry: Geometry, shapes: Shapes, tf32: bool) -> Choice:
+    if tf32:
+        return Choice("direct", "PyTorch's operator may use TF32 here, which is faster and less exact")
+    if min(shapes.small_channels, shapes.large_channels) < GPU_CHANNELS:
+        return Choice("direct", f"minimal filtering is taken for {GPU_CHANNELS} channels and more on a GPU")
+    if multiply_adds(geometry, shapes) < GPU_MULTIPLY_ADDS:
+        return Choice("direct", "there is little to multiply")
+    return Choice("minimal", "float32 without TF32 on a GPU: minimal filtering was faster in all such layers", "native")
 
 
 def _cheaper(kernel: str, geometry: Geometry, shapes: Shapes) -> Choice:

@@ -13,6 +13,7 @@ from deepgen_fast.ops.checks import check_device, check_tensor
 from deepgen_fast.ops.convolution.algorithm import ALGORITHMS
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair
 from deepgen_fast.ops.convolution.passes import Request
+from deepgen_fast.ops.convolution.precision import takes_tf32
 
 
 class Operands(NamedTuple):
@@ -66,7 +67,8 @@ def check_operands(
         return _check(transposed, *arguments)
     of_bias = None if bias is None else (bias.shape, bias.dtype, bias.device)
     of_weight = (weight.shape, weight.dtype, weight.device, weight.layout)
-    key = (transposed, x.shape, x.dtype, x.device, x.layout, of_weight, of_bias, sizes, algorithm)
+    tf32 = takes_tf32(x.device.type, x.dtype)
+    key = (transposed, x.shape, x.dtype, x.device, x.layout, of_weight, of_bias, sizes, algorithm, tf32)
     found = _checked.get(key)
     if found is None:
         operands = _check(transposed, *arguments)
@@ -117,7 +119,9 @@ def _check(
     result = geometry.large_size(size, extra) if transposed else geometry.small_size(size)
     if min(result) < 1:
         raise ValueError(f"x must be large enough for an output; {geometry} gives {result} from {list(x.shape)}")
-    return Operands(image, weight, bias, extra, Request(geometry, algorithm, chosen, norm_backend), [None, None])
+    tf32 = takes_tf32(image.device.type, image.dtype)
+    request = Request(geometry, algorithm, chosen, norm_backend, tf32)
+    return Operands(image, weight, bias, extra, request, [None, None])
 
 
 def resolved_backends(backend: str, device: torch.device) -> tuple[str, str]:

@@ -38,13 +38,15 @@ class Request(NamedTuple):
     """What does not depend on the operands: the geometry, and what the caller asked for.
 
     ``norm_backend`` is that of statistics and batch norm. It differs where "auto" means Triton: PyTorch's own
-    convolutions stay, until those of Triton were measured on a GPU.
+    convolutions stay, which are faster than those of Triton. ``tf32``: whether PyTorch's convolution rounds what it
+    multiplies to TF32.
     """
 
     geometry: Geometry
     algorithm: str
     backend: str
     norm_backend: str
+    tf32: bool = False
 
     def choice(self, kernel: str, small: Tensor, large: Tensor) -> Choice:
         return self._choose(kernel, _size(small), _size(large), small, small.shape[1], large.shape[1])
@@ -74,7 +76,7 @@ class Request(NamedTuple):
     ) -> Choice:  # fmt: skip
         shapes = Shapes(like.shape[0], small_channels, large_channels, small, large)
         place = (like.dtype, like.device.type)
-        return choose(kernel, self.geometry, shapes, *place, self.algorithm, self.backend, fused)
+        return choose(kernel, self.geometry, shapes, *place, self.algorithm, self.backend, fused, self.tf32)
 
 
 def _size(image: Tensor) -> Pair:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.convolution import reference
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair
+from deepgen_fast.ops.convolution.precision import tf32_allowed
 from deepgen_fast.ops.convolution.triton_kernels import convolution_kernel, weight_gradient_kernel
 from deepgen_fast.ops.convolution.triton_tiles import convolution_tile, is_packed, weight_gradient_tile
 from deepgen_fast.ops.triton_activation import NO_ACTIVATION, activation_constants
@@ -29,9 +30,8 @@ from deepgen_fast.ops.triton_tiles import is_wide, on_device_of
 
 
 def product_precision(dtype: torch.dtype) -> str:
-    """How float32 products are formed: as the user told PyTorch's own convolution (TF32 unless it was forbidden)."""
-    allowed = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-    return "tf32" if dtype == torch.float32 and allowed == "tf32" else "ieee"
+    """How float32 products are formed: as in PyTorch's own convolution."""
+    return "tf32" if dtype == torch.float32 and tf32_allowed() else "ieee"
 
 
 def _widened(tensor: Tensor) -> bool:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import deepgen_fast as dgf
+from deepgen_fast.ops.convolution import algorithm as cost_model
 from deepgen_fast.ops.convolution.algorithm import ALGORITHMS, COSTS, KERNELS, choose, direct_cost, minimal_cost
 from deepgen_fast.ops.convolution.geometry import Geometry, Shapes
 from deepgen_fast.ops.kernels import has_kernel
@@ -26,6 +27,20 @@ def test_large_layers_take_the_engine_and_small_ones_do_not(kernel: str) -> None
     assert choose(kernel, K4, shapes(64, 512, 256, 8), *arguments).algorithm == "minimal"
     small = choose(kernel, K4, shapes(1, 8, 8, 1), *arguments)
     assert small.algorithm == "direct" and small.reason
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_on_a_gpu_the_engine_is_taken_where_float32_is_meant(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF32, PyTorch's default, is several times faster than float32; who forbids it gets float32 in fewer products."""
+    monkeypatch.setattr(cost_model, "has_kernel", lambda operator, device_type: True)
+
+    def chosen(layer: Shapes, dtype: torch.dtype = torch.float32, tf32: bool = False) -> str:
+        return cost_model._choose(kernel, K4, layer, dtype, "cuda", "auto", "cuda", False, tf32).algorithm
+
+    large = shapes(64, 512, 256, 8)
+    assert chosen(large) == "minimal"
+    assert chosen(large, tf32=True) == chosen(large, torch.bfloat16) == chosen(large, torch.float64) == "direct"
+    assert chosen(shapes(64, 128, 3, 32)) == chosen(shapes(1, 64, 64, 4)) == "direct"
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -80,7 +80,9 @@ def test_generated_noise_equals_the_noise_of_the_reference(shape, num_samples, d
     seed = torch.tensor(2**62 + 12345, device=device)
     arguments = (mean, scale, None, None, None, seed, num_samples, LOGVAR, False)
     z, _ = kernels.reparameterize_kl(*arguments)
-    expected, _ = reference.reparameterize_kl(*arguments)
+    # On the CPU: a GPU's own exponential is off by as much as is allowed here.
+    expected = reference.reparameterize_kl(*(a.cpu() if isinstance(a, torch.Tensor) else a for a in arguments))[0]
+    expected = expected.to(device)
     noise = generated_noise(mean, seed, num_samples)
     size = (mean.float().abs() + torch.exp(0.5 * scale.float()) * noise.abs()) * torch.finfo(dtype).eps
     assert bool(((z.float() - expected.float()).abs() <= 2.0 * size).all())

@@ -14,17 +14,18 @@ from deepgen_fast.ops import triton_math
 from deepgen_fast.ops.reparameterize_kl import triton_math as posterior
 
 COUNT = 65536
+BLOCK = 2048
 
 
 @triton.jit
-def _apply(out_ptr, x_ptr, FUNCTION: tl.constexpr, COUNT: tl.constexpr):
-    index = tl.arange(0, COUNT)
+def _apply(out_ptr, x_ptr, FUNCTION: tl.constexpr, BLOCK: tl.constexpr):
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     tl.store(out_ptr + index, FUNCTION(tl.load(x_ptr + index)))
 
 
 @triton.jit
-def _sine_and_cosine(sine_ptr, cosine_ptr, x_ptr, COUNT: tl.constexpr):
-    index = tl.arange(0, COUNT)
+def _sine_and_cosine(sine_ptr, cosine_ptr, x_ptr, BLOCK: tl.constexpr):
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     sine, cosine = triton_math.sincos_turn(tl.load(x_ptr + index))
     tl.store(sine_ptr + index, sine)
     tl.store(cosine_ptr + index, cosine)
@@ -32,7 +33,8 @@ def _sine_and_cosine(sine_ptr, cosine_ptr, x_ptr, COUNT: tl.constexpr):
 
 def apply(function, x):
     out = torch.empty_like(x)
-    _apply[(1,)](out, x, FUNCTION=function, COUNT=x.numel(), enable_fp_fusion=False)
+    block = min(BLOCK, x.numel())
+    _apply[(x.numel() // block,)](out, x, FUNCTION=function, BLOCK=block, enable_fp_fusion=False)
     return out
 
 
@@ -79,7 +81,7 @@ def test_float64_error(name, device):
 def test_sine_and_cosine_of_turns(device):
     u = torch.linspace(0.0, 1.0, COUNT, dtype=torch.float64).float()
     sine, cosine = torch.empty_like(u, dtype=torch.float32).to(device), torch.empty_like(u).to(device)
-    _sine_and_cosine[(1,)](sine, cosine, u.to(device), COUNT=COUNT, enable_fp_fusion=False)
+    _sine_and_cosine[(COUNT // BLOCK,)](sine, cosine, u.to(device), BLOCK=BLOCK, enable_fp_fusion=False)
     quarter = torch.round(u.double() * 4.0)
     rest = 2.0 * math.pi * (u.double() - quarter / 4.0)
     true_sine, true_cosine = torch.sin(rest), torch.cos(rest)
