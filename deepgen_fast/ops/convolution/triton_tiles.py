@@ -2,7 +2,7 @@
 
 The depth of a step, which cuts a sum, depends on dtype and channels only. Rows and columns shrink where the full tiles
 would leave multiprocessors idle. The table was chosen by what the compiler makes of it (registers, shared memory, no
-spills); it was not tuned on a GPU.
+spills); it was measured on a GPU (benchmarks/GPU.md), not tuned there.
 """
 
 from __future__ import annotations
