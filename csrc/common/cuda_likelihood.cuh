@@ -25,7 +25,9 @@ struct LikelihoodBody {
   static constexpr int kSums = kValue && kLogvarGradient ? 2 : 1;
   static constexpr int kLogvarSum = kSums - 1;
   // The most that leaves no kernel with spilled registers.
-  static constexpr int kResidentBlocks = sizeof(T) == 4 ? 4 : sizeof(T) == 2 && !kLogvarGradient ? 3 : 2;
+  static constexpr int kResidentBlocks = sizeof(T) == 4                                                 ? 4
+                                         : sizeof(T) == 2 && !kLogvarGradient && !(kValue && kGradient) ? 3
+                                                                                                        : 2;
 
   const T* output;  // logits or mean, [rows, row_length]
   int64_t row_length;

@@ -29,53 +29,47 @@ struct RowPlan {
   int64_t segment_size;  // columns
   int64_t summed_rows;   // rows whose sums are wanted: the first so many
   int lanes;             // of a team: a power of two
-  int folded;            // warps of a team that one warp stands for: 1, or all of them
+  bool folded;           // one warp stands for a team
   int threads;           // of a block
 
   template <class T>
-  static RowPlan make(int64_t rows, int64_t columns, int64_t summed_rows, int multiprocessors) {
+  static RowPlan make(int64_t rows, int64_t columns, int64_t summed_rows, bool may_fold, int multiprocessors) {
     const int64_t packs = (columns + kPack<T> - 1) / kPack<T>;
     const int64_t wanted =
         packs <= kWarp ? packs : std::max<int64_t>(kWarp, (packs + kPacksPerLane - 1) / kPacksPerLane);
     int lanes = 1;
     while (lanes < wanted && lanes < kLargestTeam) lanes *= 2;
     const int64_t segments = std::max<int64_t>(1, (packs + kSegmentPacks - 1) / kSegmentPacks);
-    const bool fold = lanes > kWarp && rows * segments >= static_cast<int64_t>(kWarpsToFold) * multiprocessors;
-    const int folded = fold ? lanes / kWarp : 1;
-    const int threads = std::max(lanes / folded, kSmallBlock);
+    const bool folded =
+        may_fold && lanes > kWarp && rows * segments >= static_cast<int64_t>(kWarpsToFold) * multiprocessors;
+    const int threads = folded ? kSmallBlock : std::max(lanes, kSmallBlock);
     return {rows, columns, segments, kSegmentPacks * kPack<T>, summed_rows, lanes, folded, threads};
   }
 
-  // Of a team, as threads.
-  __host__ __device__ int width() const { return lanes / folded; }
-
   // Enough blocks for several waves, so that the hardware balances the load; past that a block takes several units.
   int64_t blocks(int multiprocessors) const {
-    const int64_t teams = threads / width();
+    const int64_t teams = threads / (folded ? kWarp : lanes);
     const int64_t waves = 8, resident = 2048 / threads;
     return std::min((rows * segments + teams - 1) / teams, waves * resident * multiprocessors);
   }
 };
 
-// Lane `warp` keeps what the lanes of a warp found together, and all begin anew.
+// Lane `warp` keeps what the lanes of a warp found together.
 template <class C, int K>
 __device__ __forceinline__ void keep_warp_sum(C (&found)[K], C (&kept)[K], int warp, int lane) {
 #pragma unroll
   for (int k = 0; k < K; ++k) {
     for (int offset = kWarp / 2; offset > 0; offset /= 2) found[k] += __shfl_xor_sync(0xffffffffu, found[k], offset);
     if (lane == warp) kept[k] = found[k];
-    found[k] = C(0);
   }
 }
 
 // Sums over the first `lanes` lanes of a warp, in the order in which sum_team joins warps.
 template <class C, int K>
-__device__ __forceinline__ void sum_lanes(const C (&kept)[K], int lanes, C (&sums)[K]) {
+__device__ __forceinline__ void sum_lanes(C (&sums)[K], int lanes) {
 #pragma unroll
-  for (int k = 0; k < K; ++k) {
-    sums[k] = kept[k];
+  for (int k = 0; k < K; ++k)
     for (int offset = lanes / 2; offset > 0; offset /= 2) sums[k] += __shfl_xor_sync(0xffffffffu, sums[k], offset);
-  }
 }
 
 // Sums over the lanes of each team; the team's first lane gets the result. Every thread of the block takes part.
@@ -109,12 +103,17 @@ __device__ __forceinline__ void sum_team(C (&sums)[K], int lanes) {
 //       auto row(int64_t row) const                        what is the same along a row: pointers, row scalars
 //       void columns<Vectorized>(row, column, valid, sums) handles kPack columns from `column`, adds to sums[kSums]
 // sums: [kSums][summed_rows][segments], or null when none are wanted.
-template <bool Vectorized, class Body>
-__global__ void __launch_bounds__(kLargestTeam, Body::kResidentBlocks)
+// Of kSmallBlock threads: what spills no registers.
+template <class Body>
+inline constexpr int kFoldedBlocks = Body::kResidentBlocks > 1 ? 2 * Body::kResidentBlocks - 1 - Body::kSums : 1;
+
+template <bool Vectorized, class Body, bool Folded = false>
+__global__ void __launch_bounds__(Folded ? kSmallBlock : kLargestTeam,
+                                  Folded ? kFoldedBlocks<Body> : Body::kResidentBlocks)
     rows_kernel(Body body, RowPlan plan, Compute<typename Body::Element>* sums) {
   using C = Compute<typename Body::Element>;
   constexpr int N = kPack<typename Body::Element>;
-  const int width = plan.width();
+  const int width = Folded ? kWarp : plan.lanes;
   const int lane = threadIdx.x & (width - 1);
   const int teams = plan.threads / width, team = threadIdx.x / width;
   const int64_t units = plan.rows * plan.segments;
@@ -129,19 +128,26 @@ __global__ void __launch_bounds__(kLargestTeam, Body::kResidentBlocks)
       const int64_t begin = segment * plan.segment_size;
       const int64_t end = min(begin + plan.segment_size, plan.columns);
       const auto state = body.row(row);
-      C folded[Body::kSums] = {};
-      for (int warp = 0; warp < plan.folded; ++warp) {
-        const int64_t first_column = begin + static_cast<int64_t>(warp * kWarp + lane) * N;
-        for (int64_t column = first_column; column < end; column += plan.lanes * N) {
+      const auto walk = [&](int64_t from, C(&found)[Body::kSums]) {
+        for (int64_t column = from; column < end; column += plan.lanes * N) {
           const int valid = Vectorized ? N : static_cast<int>(min(static_cast<int64_t>(N), end - column));
-          body.template columns<Vectorized>(state, column, valid, partial);
+          body.template columns<Vectorized>(state, column, valid, found);
         }
-        if (plan.folded > 1 && sums != nullptr) keep_warp_sum(partial, folded, warp, lane);
+      };
+      if constexpr (Folded) {
+        const int warps = plan.lanes / kWarp;
+        for (int warp = 0; warp < warps; ++warp) {
+          C found[Body::kSums] = {};
+          walk(begin + static_cast<int64_t>(warp * kWarp + lane) * N, found);
+          if (sums != nullptr) keep_warp_sum(found, partial, warp, lane);
+        }
+        if (sums != nullptr) sum_lanes(partial, warps);
+      } else {
+        walk(begin + static_cast<int64_t>(lane) * N, partial);
       }
-      if (plan.folded > 1) sum_lanes(folded, plan.folded, partial);
     }
     if (sums == nullptr) continue;
-    if (plan.folded == 1) sum_team(partial, plan.lanes);
+    if constexpr (!Folded) sum_team(partial, plan.lanes);
     const int64_t summed = plan.summed_rows * plan.segments;
     if (lane == 0 && unit < summed)
 #pragma unroll
@@ -200,12 +206,14 @@ void run_rows(const Launcher& launcher, const Body& body, int64_t rows, int64_t 
   using T = typename Body::Element;
   using C = Compute<T>;
   if (rows == 0) return;
-  const RowPlan plan = RowPlan::make<T>(rows, columns, summed_rows, launcher.multiprocessors());
+  const RowPlan plan = RowPlan::make<T>(rows, columns, summed_rows, vectorized, launcher.multiprocessors());
   const bool staged = sums != nullptr && plan.segments > 1;
   auto partials = launcher.template scratch<C>(staged ? Body::kSums * summed_rows * plan.segments : 0);
   C* first_stage = staged ? partials.data : sums;
   const int64_t blocks = plan.blocks(launcher.multiprocessors());
-  auto* kernel = vectorized ? &rows_kernel<true, Body> : &rows_kernel<false, Body>;
+  auto* kernel = plan.folded  ? &rows_kernel<true, Body, true>
+                 : vectorized ? &rows_kernel<true, Body>
+                              : &rows_kernel<false, Body>;
   launcher.launch(kernel, blocks, plan.threads, body, plan, first_stage);
   if (staged) {
     const int64_t sum_rows = Body::kSums * summed_rows;

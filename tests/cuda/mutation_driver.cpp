@@ -17,7 +17,7 @@ int main(int, char** arguments) {
   std::vector<float> values(kRows * kColumns), row_sums(kRows), column_sums(kColumns);
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 17);
   const float* data = values.data();
-  const RowPlan plan = RowPlan::make<float>(kRows, kColumns, kRows);
+  const RowPlan plan = RowPlan::make<float>(kRows, kColumns, kRows, false, 1);
   simt::launch(dim3(1), dim3(static_cast<unsigned>(plan.threads)), &rows_kernel<false, SumBody<float>>,
                SumBody<float>{values.data(), kColumns}, plan, row_sums.data());
   const int64_t tiles = (kColumns + kColumnTile - 1) / kColumnTile;
