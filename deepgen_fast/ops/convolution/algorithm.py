@@ -62,7 +62,7 @@ FEW_CHANNELS = 4  # an image's: up to so many, the operators for few channels ar
 # is for checks.
 AUTO_DEVICES = ("cpu",)
 AUTO_DTYPES = (torch.float32,)
-# On a GPU, in float32 without TF32, filtering took 0.3 to 0.65 of cuDNN's time in every layer measured of so many
+# On a GPU, in float32 without TF32, filtering took 0.3 to 0.75 of cuDNN's time in every layer measured of so many
 # channels and multiply-adds (H200, ``python -m benchmarks.gpu``); in smaller ones its launches weigh more.
 GPU_CHANNELS = 32
 GPU_MULTIPLY_ADDS = 1e9
