@@ -48,8 +48,8 @@ inline Tensor dense_channels_like(const Tensor& tensor, const Tensor& like) {
   return torch::stable::contiguous(tensor, channels_last_format(tensor));
 }
 
-// Whether a dense tensor is walked with channels along the lanes. Where both hold, for one channel, its stride tells what
-// was meant, as in torch; for one pixel it is the same.
+// Whether a dense tensor is walked with channels along the lanes. Where both hold, for one channel, its stride tells
+// what was meant, as in torch; for one pixel it is the same.
 inline bool walks_channels(const Tensor& dense_tensor) {
   return is_channels_last(dense_tensor) && (spatial_size(dense_tensor) == 1 || dense_tensor.stride(1) == 1);
 }
@@ -57,9 +57,8 @@ inline bool walks_channels(const Tensor& dense_tensor) {
 // A new tensor with given strides, large ones in huge pages.
 inline Tensor empty_strided(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, ScalarType type) {
   AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(),
-                                                         strides.data(), shim_type(type), aoti_torch_device_type_cpu(),
-                                                         0, &handle));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+                                                  shim_type(type), aoti_torch_device_type_cpu(), 0, &handle));
   const Tensor tensor(handle);
   prefer_huge_pages(tensor.mutable_data_ptr(), tensor.numel() * static_cast<int64_t>(tensor.element_size()));
   return tensor;

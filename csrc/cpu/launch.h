@@ -72,9 +72,8 @@ inline Tensor allocate(const std::vector<int64_t>& sizes, ScalarType type) {
   int64_t stride = 1;
   for (size_t i = sizes.size(); i-- > 0; stride *= std::max<int64_t>(1, sizes[i])) strides[i] = stride;
   AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(),
-                                                         strides.data(), shim_type(type), aoti_torch_device_type_cpu(),
-                                                         0, &handle));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()), sizes.data(), strides.data(),
+                                                  shim_type(type), aoti_torch_device_type_cpu(), 0, &handle));
   return Tensor(handle);
 }
 
