@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 import deepgen_fast as dgf
+from benchmarks.convolution.layers import Layer
 from benchmarks.gpu import timing
-
-
-class Layer(NamedTuple):
-    """A transposed convolution of ``[batch, inputs, size, size]``."""
-
-    batch: int
-    inputs: int
-    outputs: int
-    size: int
-    kernel: int = 4
-    stride: int = 2
-    padding: int = 1
-    output_padding: int = 0
-
-    def __str__(self) -> str:
-        return (
-            f"{self.batch}: {self.inputs} -> {self.outputs} at {self.size}x{self.size}, k{self.kernel} s{self.stride}"
-        )
-
 
 DCGAN = (Layer(64, 1024, 512, 4), Layer(64, 512, 256, 8), Layer(64, 256, 128, 16), Layer(64, 128, 3, 32))
 # In float32, where filtering can be chosen: down to the layers for which it is not.
@@ -106,7 +88,7 @@ def rows() -> Iterator[dict[str, Any]]:
                     steps[name] = [_steps(function, x, weight, mode)] * CALLS
                 device, _ = timing.measure(steps)
                 best = min(times.median for name, times in device.items() if name.startswith("PyTorch"))
-                work = 2 * batch * inputs * outputs * (size * kernel) ** 2 * (1 if mode == FORWARD else 3)
+                work = 2 * layer.multiply_adds * (1 if mode == FORWARD else 3)
                 row: dict[str, Any] = {"precision": precision, "layer": str(layer), "pass": mode}
                 row |= {name: str(device[name]) if name in device else "" for name in COLUMNS}
                 row["PyTorch's TFLOP/s"] = f"{work / best / 1e6:.1f}"
