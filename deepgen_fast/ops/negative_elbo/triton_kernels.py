@@ -9,9 +9,10 @@ time.
 import triton
 import triton.language as tl
 
+from deepgen_fast.ops.reparameterize_kl.triton import load_prior
 from deepgen_fast.ops.reparameterize_kl.triton_math import expand_scale, kl_divergence, kl_mean_slope, kl_scale_slope
 from deepgen_fast.ops.triton_math import accumulation_dtype, divide
-from deepgen_fast.ops.triton_tiles import load_operand, tile_inside
+from deepgen_fast.ops.triton_tiles import tile_inside
 
 
 @triton.jit
@@ -62,14 +63,16 @@ def kl_kernel(
     offset = row[:, None] * columns + col[None, :]
     mean = tl.load(mean_ptr + offset, mask=inside).to(ACC)
     scale = tl.load(scale_ptr + offset, mask=inside).to(ACC)
-    prior_mean = None
-    if prior_mean_ptr is not None:
-        prior_mean = load_operand(prior_mean_ptr, 0, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL).to(ACC)
-    prior_logvar = None
-    if prior_logvar_ptr is not None:
-        prior_logvar = load_operand(prior_logvar_ptr, 0, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL).to(
-            ACC
-        )
+    prior_mean = (
+        None
+        if prior_mean_ptr is None
+        else load_prior(prior_mean_ptr, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL, ACC)
+    )
+    prior_logvar = (
+        None
+        if prior_logvar_ptr is None
+        else load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
+    )
     if kl_ptr is not None:
         _, variance, logvar = expand_scale(scale, SCALE_KIND)
         kl = kl_divergence(mean, variance, logvar, prior_mean, prior_logvar)

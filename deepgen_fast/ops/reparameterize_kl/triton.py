@@ -35,6 +35,13 @@ from deepgen_fast.ops.triton_tiles import (
 
 
 @triton.jit
+def load_prior(prior_ptr, row, batch, col, columns, inside, KIND: tl.constexpr, FULL: tl.constexpr, ACC: tl.constexpr):
+    """A prior's parameter for the tile. The caller takes None for an absent one: a function gives no None before Triton
+    3.9."""
+    return load_operand(prior_ptr, 0, row, batch, col, columns, inside, KIND, FULL).to(ACC)
+
+
+@triton.jit
 def _noise(noise_ptr, seed_ptr, row, sample, chunk, offset, inside, ROWS, COLS, ACC):
     if noise_ptr is not None:
         return tl.load(noise_ptr + offset, mask=inside).to(ACC)
@@ -96,16 +103,16 @@ def forward_kernel(
         tl.store(z_ptr + z_offset, z.to(z_ptr.dtype.element_ty), mask=z_mask)
 
     if tl.program_id(1) == 0:
-        prior_mean = None
-        if prior_mean_ptr is not None:
-            prior_mean = load_operand(prior_mean_ptr, 0, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL).to(
-                ACC
-            )
-        prior_logvar = None
-        if prior_logvar_ptr is not None:
-            prior_logvar = load_operand(
-                prior_logvar_ptr, 0, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL
-            ).to(ACC)
+        prior_mean = (
+            None
+            if prior_mean_ptr is None
+            else load_prior(prior_mean_ptr, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL, ACC)
+        )
+        prior_logvar = (
+            None
+            if prior_logvar_ptr is None
+            else load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
+        )
         kl = kl_divergence(mean, variance, logvar, prior_mean, prior_logvar)
         if ELEMENTWISE:
             tl.store(kl_ptr + offset, kl, mask=inside)
@@ -180,16 +187,16 @@ def backward_kernel(
 
     if grad_kl_ptr is not None:
         mean = tl.load(mean_ptr + offset, mask=inside).to(ACC)
-        prior_mean = None
-        if prior_mean_ptr is not None:
-            prior_mean = load_operand(prior_mean_ptr, 0, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL).to(
-                ACC
-            )
-        prior_logvar = None
-        if prior_logvar_ptr is not None:
-            prior_logvar = load_operand(
-                prior_logvar_ptr, 0, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL
-            ).to(ACC)
+        prior_mean = (
+            None
+            if prior_mean_ptr is None
+            else load_prior(prior_mean_ptr, row, batch, col, columns, inside, PRIOR_MEAN_KIND, FULL, ACC)
+        )
+        prior_logvar = (
+            None
+            if prior_logvar_ptr is None
+            else load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
+        )
         if ELEMENTWISE:
             grad_kl = tl.load(grad_kl_ptr + offset, mask=inside)
         else:
