@@ -25,9 +25,12 @@ def _has_kernel(operator: str, device_type: str) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(f"deepgen_fast::{operator}", key)
 
 
-def dtype_unavailable(dtype: torch.dtype, served: tuple[torch.dtype, ...], device_type: str) -> str | None:
-    """None where a kernel is built for this dtype, else what it is built for."""
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def dtype_unavailable(what: str, dtype: torch.dtype, served: tuple[torch.dtype, ...], device_type: str) -> str | None:
+    """None where ``what`` is built for this dtype, else what it is built for."""
     if dtype in served:
         return None
-    names = ", ".join(str(one).removeprefix("torch.") for one in served)
-    return f"on {device_type} it is built for {names}; this is {str(dtype).removeprefix('torch.')}"
+    return f"{what}: on {device_type} it is built for {', '.join(map(dtype_name, served))}; this is {dtype_name(dtype)}"

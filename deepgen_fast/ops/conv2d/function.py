@@ -31,9 +31,10 @@ def conv2d(
         bias: ``[out_channels]``, or None.
         stride, padding: an int, or a pair for height and width. The defaults are those of a DCGAN's layer of kernel 4,
             which halves the image.
-        algorithm: ``"auto"``: the cost model chooses, by shapes, dtype and kind of device alone; ``"direct"``:
-            PyTorch's operator (relative error about 3e-7 in float32); ``"minimal"``: minimal filtering (at most 3e-6);
-            ``"product"``: one matrix product, for an input of the kernel's size without padding, or few channels.
+        algorithm: ``"auto"``: the cost model chooses, by shapes, dtype and kind of device, and on a GPU by
+            whether PyTorch may use TF32; ``"direct"``: PyTorch's operator (relative error about 3e-7 in float32);
+            ``"minimal"``: minimal filtering (at most 3e-6); ``"product"``: one matrix product,
+            for an input of the kernel's size without padding, or few channels.
         backend: ``"auto"``, ``"reference"``, ``"cpu"``, ``"cuda"`` or ``"triton"``.
 
     Under autocast the operands are cast to its dtype, as for PyTorch's convolutions.

@@ -1,10 +1,11 @@
-"""Which algorithm runs a convolution: one cost model, of shapes, dtype and kind of device alone.
+"""Which algorithm runs a convolution: one cost model, of shapes, dtype and kind of device, and on a GPU of
+whether PyTorch may use TF32.
 
 - ``direct``: PyTorch's own operator.
 - ``minimal``: the engine, minimal filtering F(4, taps) along each axis: fewer multiplications, but transforms.
 - ``product``: one matrix product, for layers where one image is a pixel or has a few channels.
 
-Neither the thread count nor the other layers matter, so a result depends on shapes alone.
+Neither the thread count nor the other layers matter.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 
 from deepgen_fast.ops.convolution import few_channels, native, product
 from deepgen_fast.ops.convolution.geometry import ENGINE_GEOMETRIES, Geometry, Shapes
-from deepgen_fast.ops.kernels import dtype_unavailable, has_kernel
+from deepgen_fast.ops.kernels import dtype_name, dtype_unavailable, has_kernel
 
 ALGORITHMS = ("auto", "direct", "minimal", "product")
 
@@ -149,7 +150,9 @@ def _automatic(
     if device_type == "cuda" and dtype in AUTO_DTYPES:
         return _on_gpu(geometry, shapes, tf32)
     if not measured:
-        return Choice("direct", f"PyTorch's operator is taken to be the faster one in {_name(dtype)} on {device_type}")
+        return Choice(
+            "direct", f"PyTorch's operator is taken to be the faster one in {dtype_name(dtype)} on {device_type}"
+        )
     return _cheaper(kernel, geometry, shapes)
 
 
@@ -263,15 +266,11 @@ def minimal_unavailable(
         return f"minimal filtering is in the native libraries; this is backend {backend!r}"
     if not has_kernel(_OPERATORS[kernel], device_type):
         return f"the library that is loaded has no {_OPERATORS[kernel]} on {device_type}"
-    return dtype_unavailable(dtype, native.DTYPES[device_type], device_type)
+    return dtype_unavailable("minimal filtering", dtype, native.DTYPES[device_type], device_type)
 
 
 def triton_unavailable(geometry: Geometry, dtype: torch.dtype) -> str | None:
     """None where the Triton kernels serve these operands, else why not."""
     if any(height != width for height, width in geometry):
         return f"the Triton kernels are built for the same geometry along both axes; this is {geometry}"
-    return None if dtype.is_floating_point else f"the Triton kernels are built for floats; this is {_name(dtype)}"
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+    return None if dtype.is_floating_point else f"the Triton kernels are built for floats; this is {dtype_name(dtype)}"

@@ -42,7 +42,7 @@ def unavailable(
         return f"it is in the native libraries; this is backend {backend!r}"
     if not has_kernel(_OPERATORS[operator], device_type):
         return f"the library that is loaded has no {_OPERATORS[operator]} on {device_type}"
-    return dtype_unavailable(dtype, DTYPES[device_type], device_type)
+    return dtype_unavailable("few channels", dtype, DTYPES[device_type], device_type)
 
 
 def _dense(image: Tensor) -> Tensor:
