@@ -54,17 +54,7 @@ struct RowPlan {
   }
 };
 
-// Lane `warp` keeps what the lanes of a warp found together.
-template <class C, int K>
-__device__ __forceinline__ void keep_warp_sum(C (&found)[K], C (&kept)[K], int warp, int lane) {
-#pragma unroll
-  for (int k = 0; k < K; ++k) {
-    for (int offset = kWarp / 2; offset > 0; offset /= 2) found[k] += __shfl_xor_sync(0xffffffffu, found[k], offset);
-    if (lane == warp) kept[k] = found[k];
-  }
-}
-
-// Sums over the first `lanes` lanes of a warp, in the order in which sum_team joins warps.
+// Sums over the first `lanes` lanes of a warp, a power of two.
 template <class C, int K>
 __device__ __forceinline__ void sum_lanes(C (&sums)[K], int lanes) {
 #pragma unroll
@@ -72,7 +62,8 @@ __device__ __forceinline__ void sum_lanes(C (&sums)[K], int lanes) {
     for (int offset = lanes / 2; offset > 0; offset /= 2) sums[k] += __shfl_xor_sync(0xffffffffu, sums[k], offset);
 }
 
-// Sums over the lanes of each team; the team's first lane gets the result. Every thread of the block takes part.
+// Sums over the lanes of each team; the team's first lane gets the result. Every thread of the block takes part. (Not
+// by sum_lanes: a dozen kernels would take more registers.)
 template <class C, int K>
 __device__ __forceinline__ void sum_team(C (&sums)[K], int lanes) {
 #pragma unroll
@@ -97,16 +88,16 @@ __device__ __forceinline__ void sum_team(C (&sums)[K], int lanes) {
   }
 }
 
+// Resident blocks of the folded kernel, of kSmallBlock threads: what spills no registers.
+template <class Body>
+inline constexpr int kFoldedBlocks = Body::kResidentBlocks > 1 ? 2 * Body::kResidentBlocks - 1 - Body::kSums : 1;
+
 // Body: using Element; static constexpr int kSums;
 //       static constexpr int kResidentBlocks               on a multiprocessor, of kLargestTeam threads: caps the
 //                                                          registers, at 64, 80, 128, 255 for 4 to 1 blocks
 //       auto row(int64_t row) const                        what is the same along a row: pointers, row scalars
 //       void columns<Vectorized>(row, column, valid, sums) handles kPack columns from `column`, adds to sums[kSums]
 // sums: [kSums][summed_rows][segments], or null when none are wanted.
-// Of kSmallBlock threads: what spills no registers.
-template <class Body>
-inline constexpr int kFoldedBlocks = Body::kResidentBlocks > 1 ? 2 * Body::kResidentBlocks - 1 - Body::kSums : 1;
-
 template <bool Vectorized, class Body, bool Folded = false>
 __global__ void __launch_bounds__(Folded ? kSmallBlock : kLargestTeam,
                                   Folded ? kFoldedBlocks<Body> : Body::kResidentBlocks)
@@ -139,9 +130,13 @@ __global__ void __launch_bounds__(Folded ? kSmallBlock : kLargestTeam,
         for (int warp = 0; warp < warps; ++warp) {
           C found[Body::kSums] = {};
           walk(begin + static_cast<int64_t>(warp * kWarp + lane) * N, found);
-          if (sums != nullptr) keep_warp_sum(found, partial, warp, lane);
+          if (sums == nullptr) continue;
+          sum_lanes(found, kWarp);
+          if (lane == warp)
+#pragma unroll
+            for (int k = 0; k < Body::kSums; ++k) partial[k] = found[k];
         }
-        if (sums != nullptr) sum_lanes(partial, warps);
+        if (sums != nullptr) sum_lanes(partial, warps);  // as sum_team joins warps
       } else {
         walk(begin + static_cast<int64_t>(lane) * N, partial);
       }
