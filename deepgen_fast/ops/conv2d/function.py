@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from deepgen_fast.ops.convolution.arguments import check_operands
-from deepgen_fast.ops.convolution.convolve import plain_convolution
+from deepgen_fast.ops.convolution.convolve import convolution
 
 
 def conv2d(
@@ -56,6 +55,4 @@ def conv2d(
         >>> conv2d(torch.zeros(8, 32, 32, 32), torch.zeros(64, 32, 4, 4)).shape
         torch.Size([8, 64, 16, 16])
     """
-    operands = check_operands(False, x, weight, bias, stride, padding, 0, algorithm, backend)
-    output = plain_convolution(operands, transposed=False)
-    return output if x.dim() == 4 else output.squeeze(0)
+    return convolution(False, x, weight, bias, stride, padding, 0, algorithm, backend)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from deepgen_fast.ops.convolution.arguments import check_operands
-from deepgen_fast.ops.convolution.convolve import plain_convolution
+from deepgen_fast.ops.convolution.convolve import convolution
 
 
 def conv_transpose2d(
@@ -59,6 +58,4 @@ def conv_transpose2d(
         >>> conv_transpose2d(torch.zeros(8, 64, 16, 16), torch.zeros(64, 32, 4, 4)).shape
         torch.Size([8, 32, 32, 32])
     """
-    operands = check_operands(True, x, weight, bias, stride, padding, output_padding, algorithm, backend)
-    output = plain_convolution(operands, transposed=True)
-    return output if x.dim() == 4 else output.squeeze(0)
+    return convolution(True, x, weight, bias, stride, padding, output_padding, algorithm, backend)

@@ -44,12 +44,49 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# What the checks gave, by all that they look at: between two convolutions the processor's caches forget this code, and
-# to run it anew takes 0.1 ms.
-_Checked = tuple[Pair, Request, list[bool | None]]
-_checked: dict[Any, _Checked] = {}
+class Checked(NamedTuple):
+    """What the checks gave for an earlier call: the last three of :class:`Operands`."""
+
+    output_padding: Pair
+    request: Request
+    direct: list[bool | None]
+
+
+# Between two convolutions the processor's caches forget the code of the checks, and to run it anew takes 0.1 ms.
+_checked: dict[Any, Checked] = {}
 _REMEMBERED = 4096
 _PLAIN_TENSORS = frozenset({Tensor, nn.Parameter})
+_SIZES = frozenset({int, tuple})  # not a bool, which equals a number that is allowed
+
+
+def recall(
+    transposed: bool, x: Tensor, weight: Tensor, stride: object, padding: object, output_padding: object,
+    algorithm: str, backend: str,
+) -> Checked | None:  # fmt: skip
+    """What the checks gave for an earlier call of these shapes; that the operands fit each other is not looked at.
+
+    None where there was no such call, or the checks depend on more than shapes.
+    """
+    key = _key(transposed, x, weight, stride, padding, output_padding, algorithm, backend)
+    return None if key is None else _checked.get(key)
+
+
+def _key(
+    transposed: bool, x: Tensor, weight: Tensor, stride: object, padding: object, output_padding: object,
+    algorithm: str, backend: str,
+) -> tuple | None:  # fmt: skip
+    if torch.compiler.is_compiling() or backend != "auto":
+        return None
+    if type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:
+        return None
+    if type(stride) not in _SIZES or type(padding) not in _SIZES or type(output_padding) not in _SIZES:
+        return None
+    place = None
+    if not x.is_cpu:
+        place = (x.device, takes_tf32(x.device.type, x.dtype))
+    if torch.is_autocast_enabled("cpu" if place is None else x.device.type):
+        return None
+    return transposed, x.shape, weight.shape, x.dtype, place, stride, padding, output_padding, algorithm
 
 
 def check_operands(
@@ -61,37 +98,34 @@ def check_operands(
     Raises:
         TypeError, ValueError, RuntimeError: as the public functions say.
     """
-    arguments = (x, weight, bias, stride, padding, output_padding, algorithm, backend)
-    sizes = (stride, padding, output_padding)
-    if backend != "auto" or not (_is_plain(x, weight, bias) and all(map(_is_size, sizes))):
-        return _check(transposed, *arguments)
-    of_bias = None if bias is None else (bias.shape, bias.dtype, bias.device)
-    of_weight = (weight.shape, weight.dtype, weight.device, weight.layout)
-    tf32 = takes_tf32(x.device.type, x.dtype)
-    key = (transposed, x.shape, x.dtype, x.device, x.layout, of_weight, of_bias, sizes, algorithm, tf32)
+    key = _key(transposed, x, weight, stride, padding, output_padding, algorithm, backend)
+    if key is None:
+        return _check(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     found = _checked.get(key)
-    if found is None:
-        operands = _check(transposed, *arguments)
+    sizes = (stride, padding, output_padding)
+    if found is not None and _fit(transposed, x, weight, bias) and all(map(_is_size, sizes)):
+        return Operands(x, weight, bias, *found)
+    operands = _check(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
+    if x.dim() == 4:
         if len(_checked) >= _REMEMBERED:
             _checked.clear()
-        _checked[key] = operands[3:]
-        return operands
-    return Operands(x, weight, bias, *found)
+        _checked[key] = Checked(*operands[3:])
+    return operands
 
 
-def _is_plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether what the checks give holds for all tensors of these shapes."""
-    if torch.compiler.is_compiling() or type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:
+def _fit(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the checks would find nothing in these operands, as they found nothing in others of their shapes."""
+    if not _alike(x, weight):
         return False
-    return (bias is None or type(bias) in _PLAIN_TENSORS) and x.dim() == 4 and not _casts(x)
+    outputs = weight.shape[1 if transposed else 0]
+    return bias is None or (type(bias) in _PLAIN_TENSORS and bias.shape == (outputs,) and _alike(x, bias))
 
 
-def _casts(x: Tensor) -> bool:
-    return torch.is_autocast_enabled(x.device.type)
+def _alike(x: Tensor, other: Tensor) -> bool:
+    return other.dtype == x.dtype and other.device == x.device and other.layout == x.layout
 
 
 def _is_size(value: object) -> bool:
-    """Not a bool, which equals a number that is allowed."""
     if type(value) is tuple:
         return len(value) > 0 and type(value[0]) is int and type(value[-1]) is int
     return type(value) is int

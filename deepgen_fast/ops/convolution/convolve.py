@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepgen_fast.ops.autograd import apply_function, needs_gradient, transforming
 from deepgen_fast.ops.convolution.algorithm import KERNELS
-from deepgen_fast.ops.convolution.arguments import Operands
+from deepgen_fast.ops.convolution.arguments import Operands, check_operands, recall
 from deepgen_fast.ops.convolution.autograd import Conv2d, ConvTranspose2d
 from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue
+
+
+def convolution(
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, output_padding: Any,
+    algorithm: str, backend: str,
+) -> Tensor:  # fmt: skip
+    """A public convolution.
+
+    PyTorch's operator at once where it does it all, as an earlier call of these shapes found: what is done before it
+    takes as long as a small convolution. The checks then follow if it finds fault, for they say better what is wrong.
+    """
+    known = recall(transposed, x, weight, stride, padding, output_padding, algorithm, backend)
+    if known is not None and _all_direct(known.direct, x, weight, bias):
+        try:
+            if transposed:
+                return torch.conv_transpose2d(x, weight, bias, stride, padding, output_padding)
+            return torch.conv2d(x, weight, bias, stride, padding)
+        except (RuntimeError, TypeError):
+            pass
+    operands = check_operands(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
+    output = plain_convolution(operands, transposed)
+    return output if x.dim() == 4 else output.squeeze(0)
+
+
+def _all_direct(known: list[bool | None], *tensors: Tensor | None) -> bool:
+    """Of what :func:`plainly_direct` found."""
+    return bool(known[1] or (known[0] and not transforming() and not needs_gradient(*tensors)))
 
 
 def plainly_direct(operands: Operands, transposed: bool) -> bool:
@@ -17,14 +47,19 @@ def plainly_direct(operands: Operands, transposed: bool) -> bool:
     image, weight, bias, output_padding, request, direct = operands
     backward = transforming() or needs_gradient(image, weight, bias)
     which = int(backward)  # torch.compile indexes by numbers alone before torch 2.13
-    known = direct[which]
-    if known is None:
-        kernels = KERNELS if backward else KERNELS[:1] if transposed else KERNELS[1:2]
-        known = direct[which] = all(
+
+    def runs(*kernels: str) -> bool:
+        return all(
             request.pass_choice(kernel, transposed, image, weight, output_padding).launcher == "reference"
             for kernel in kernels
         )
-    return known
+
+    if direct[which] is None:
+        forward = KERNELS[0 if transposed else 1]
+        direct[which] = runs(*KERNELS) if backward else runs(forward)
+        if direct[0]:  # so "auto" or "direct" was asked for, which serve every gradient
+            direct[1] = runs(*KERNELS)
+    return bool(direct[which])
 
 
 def convolve(operands: Operands, transposed: bool, epilogue: Epilogue = PLAIN) -> tuple[Tensor, Tensor]:
