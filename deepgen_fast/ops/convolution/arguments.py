@@ -60,31 +60,34 @@ _SIZES = frozenset({int, tuple})  # not a bool, which equals a number that is al
 
 
 def recall(
-    transposed: bool, x: Tensor, weight: Tensor, stride: object, padding: object, output_padding: object,
-    algorithm: str, backend: str,
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
+    output_padding: object, algorithm: str, backend: str,
 ) -> Checked | None:  # fmt: skip
     """What the checks gave for an earlier call of these shapes; that the operands fit each other is not looked at.
 
     None where there was no such call, or the checks depend on more than shapes.
     """
-    key = _key(transposed, x, weight, stride, padding, output_padding, algorithm, backend)
+    key = _key(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     return None if key is None else _checked.get(key)
 
 
 def _key(
-    transposed: bool, x: Tensor, weight: Tensor, stride: object, padding: object, output_padding: object,
-    algorithm: str, backend: str,
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
+    output_padding: object, algorithm: str, backend: str,
 ) -> tuple | None:  # fmt: skip
     if torch.compiler.is_compiling() or backend != "auto":
         return None
     if type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:
         return None
+    if bias is not None and (type(bias) not in _PLAIN_TENSORS or bias.device != x.device):
+        return None
     if type(stride) not in _SIZES or type(padding) not in _SIZES or type(output_padding) not in _SIZES:
         return None
-    place = None
-    if not x.is_cpu:
-        place = (x.device, takes_tf32(x.device.type, x.dtype))
-    if torch.is_autocast_enabled("cpu" if place is None else x.device.type):
+    device_type, place = "cpu", None
+    if not (x.is_cpu and weight.is_cpu):
+        device_type = x.device.type
+        place = (x.device, weight.device, takes_tf32(device_type, x.dtype))
+    if torch.is_autocast_enabled(device_type):
         return None
     return transposed, x.shape, weight.shape, x.dtype, place, stride, padding, output_padding, algorithm
 
@@ -98,7 +101,7 @@ def check_operands(
     Raises:
         TypeError, ValueError, RuntimeError: as the public functions say.
     """
-    key = _key(transposed, x, weight, stride, padding, output_padding, algorithm, backend)
+    key = _key(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     if key is None:
         return _check(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     found = _checked.get(key)
@@ -118,7 +121,7 @@ def _fit(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> bo
     if not _alike(x, weight):
         return False
     outputs = weight.shape[1 if transposed else 0]
-    return bias is None or (type(bias) in _PLAIN_TENSORS and bias.shape == (outputs,) and _alike(x, bias))
+    return bias is None or (bias.shape == (outputs,) and _alike(x, bias))
 
 
 def _alike(x: Tensor, other: Tensor) -> bool:

@@ -24,7 +24,7 @@ def convolution(
     PyTorch's operator at once where it does it all, as an earlier call of these shapes found: what is done before it
     takes as long as a small convolution. The checks then follow if it finds fault, for they say better what is wrong.
     """
-    known = recall(transposed, x, weight, stride, padding, output_padding, algorithm, backend)
+    known = recall(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     if known is not None and _all_direct(known.direct, x, weight, bias):
         try:
             if transposed:
