@@ -253,6 +253,32 @@ DGF_INLINE void transpose_quads(Floats& v0, Floats& v1, Floats& v2, Floats& v3) 
                 v2.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_LOW_HALVES);
                 v3.part[p] = __builtin_shufflevector(ab_high, cd_high, DGF_HIGH_HALVES))
 }
+
+// What transpose_quads leaves of 16 rows, to memory: the lanes of group g, of all four vectors, one after another to
+// to + g * stride.
+DGF_INLINE void store_quads(const Floats& v0, const Floats& v1, const Floats& v2, const Floats& v3, float* to,
+                            int64_t stride) {
+#if DGF_VECTOR_BYTES == 64
+  const __m512 a = (__m512)v0.part[0], b = (__m512)v1.part[0], c = (__m512)v2.part[0], d = (__m512)v3.part[0];
+  const __m512 ab_low = _mm512_shuffle_f32x4(a, b, 0x44), ab_high = _mm512_shuffle_f32x4(a, b, 0xEE);
+  const __m512 cd_low = _mm512_shuffle_f32x4(c, d, 0x44), cd_high = _mm512_shuffle_f32x4(c, d, 0xEE);
+  _mm512_storeu_ps(to, _mm512_shuffle_f32x4(ab_low, cd_low, 0x88));
+  _mm512_storeu_ps(to + stride, _mm512_shuffle_f32x4(ab_low, cd_low, 0xDD));
+  _mm512_storeu_ps(to + 2 * stride, _mm512_shuffle_f32x4(ab_high, cd_high, 0x88));
+  _mm512_storeu_ps(to + 3 * stride, _mm512_shuffle_f32x4(ab_high, cd_high, 0xDD));
+#elif DGF_VECTOR_BYTES == 32
+  DGF_EACH_PART(const __m256 a = (__m256)v0.part[p]; const __m256 b = (__m256)v1.part[p];
+                const __m256 c = (__m256)v2.part[p]; const __m256 d = (__m256)v3.part[p];
+                float* const low = to + 2 * p * stride; float* const high = low + stride;
+                _mm256_storeu_ps(low, _mm256_permute2f128_ps(a, b, 0x20));
+                _mm256_storeu_ps(low + 8, _mm256_permute2f128_ps(c, d, 0x20));
+                _mm256_storeu_ps(high, _mm256_permute2f128_ps(a, b, 0x31));
+                _mm256_storeu_ps(high + 8, _mm256_permute2f128_ps(c, d, 0x31));)
+#else
+  DGF_EACH_PART(float* const line = to + p * stride; memcpy(line, &v0.part[p], 16); memcpy(line + 4, &v1.part[p], 16);
+                memcpy(line + 8, &v2.part[p], 16); memcpy(line + 12, &v3.part[p], 16);)
+#endif
+}
 #undef DGF_LOW_PAIRS
 #undef DGF_HIGH_PAIRS
 #undef DGF_LOW_HALVES

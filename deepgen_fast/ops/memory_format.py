@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from deepgen_fast.ops.autograd import needs_gradient, transforming
+from deepgen_fast.ops.kernels import has_kernel
+
+_LANES = 16  # it turns squares of so many channels and pixels
+
 
 def channels_last(image: Tensor) -> bool:
     """Whether the strides of ``[N, C, H, W]`` say channels_last (``suggest_memory_format`` of PyTorch's C++ side).
@@ -39,4 +44,15 @@ def in_format(image: Tensor, last: bool) -> Tensor:
         batch, channels = image.shape[:2]
         flat = image.reshape(batch, channels)
         return flat.view(batch, 1, 1, channels).permute(0, 3, 1, 2) if last else flat.view(batch, channels, 1, 1)
+    if _transposes(image):
+        return torch.ops.deepgen_fast.in_format.default(image, last)
     return image.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def _transposes(image: Tensor) -> bool:
+    """Whether the C++ library copies this image; nothing may have to be differentiated or traced through it."""
+    if torch.compiler.is_compiling() or image.dtype != torch.float32:
+        return False
+    if image.shape[1] < _LANES or image.shape[2] * image.shape[3] < _LANES:
+        return False
+    return has_kernel("in_format", image.device.type) and not transforming() and not needs_gradient(image)

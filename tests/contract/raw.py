@@ -131,6 +131,7 @@ CONVOLUTION_CALLS = (
     RawCall("conv2d", "activation", lambda d: (*_convolved(d), False), ENGINE_DTYPES),
     RawCall("conv2d", "statistics", lambda d: _with_statistics(_convolved(d)), ENGINE_DTYPES),
     RawCall("conv2d_weight_gradient", "k4", lambda d: (_image(SMALL, d), _image(LARGE, d), 4, 2, 1), ENGINE_DTYPES),
+    RawCall("in_format", "channels-last", lambda d: (_image(LARGE, d), True), any_size=True),
     RawCall("few_channels_conv_transpose2d", "tanh", _transposed),
     RawCall("few_channels_conv2d", "sigmoid", _convolved),
     RawCall("few_channels_weight_gradient", "k4", lambda d: (_image(SMALL, d), _image(LARGE, d), 4, 2, 1)),

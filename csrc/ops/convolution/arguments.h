@@ -60,6 +60,8 @@ struct ConvolutionKernels {
   int64_t rows[kElements], panel[kElements];  // shape of the product's register tile
   ConvolutionKernel conv_transpose2d[kElements], conv2d[kElements], conv2d_weight_gradient[kElements];
   WorkspaceBytes image_workspace[kElements], weight_workspace[kElements];
+  // Columns [begin, end) of a matrix of floats, to rows of another.
+  void (*transpose)(const float* from, int64_t rows, int64_t columns, int64_t begin, int64_t end, float* to);
 };
 
 const ConvolutionKernels* convolution_avx2();

@@ -11,6 +11,8 @@
 namespace dgf {
 namespace {
 
+using torch::headeronly::MemoryFormat;
+
 const ConvolutionKernels& convolutions() {
   const std::string name = kernels().name;
   const ConvolutionKernels* found = name == "avx512" ? convolution_avx512()
@@ -29,22 +31,48 @@ bool is_channels_last(const Tensor& t) {
   return true;
 }
 
-Tensor channels_last(const Tensor& t) {
-  return is_channels_last(t) ? t : torch::stable::contiguous(t, torch::headeronly::MemoryFormat::ChannelsLast);
-}
-
 int64_t element_size(ScalarType type) { return type == ScalarType::Double ? 8 : type == ScalarType::Float ? 4 : 2; }
 
-Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t width, ScalarType type) {
+Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t width, bool channels_last,
+                   ScalarType type) {
   const int64_t sizes[] = {batch, channels, height, width};
-  const int64_t strides[] = {height * width * channels, 1, width * channels, channels};
+  const int64_t last[] = {height * width * channels, 1, width * channels, channels};
+  const int64_t first[] = {height * width * channels, height * width, width, 1};
   AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(
-      aoti_torch_empty_strided(4, sizes, strides, shim_type(type), aoti_torch_device_type_cpu(), 0, &handle));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(4, sizes, channels_last ? last : first, shim_type(type),
+                                                  aoti_torch_device_type_cpu(), 0, &handle));
   const Tensor image(handle);
   prefer_huge_pages(image.mutable_data_ptr(), image.numel() * element_size(type));
   return image;
 }
+
+// A copy of an image in the memory format that it does not have. PyTorch's own gathers number by number.
+Tensor in_format(const Tensor& image, bool channels_last) {
+  STD_TORCH_CHECK(image.dim() == 4, "deepgen_fast: image must have 4 dimensions, got ", image.dim());
+  element_of(image, "image");
+  const bool turned = channels_last ? image.is_contiguous() : is_channels_last(image);
+  if (image.scalar_type() != ScalarType::Float || !turned)
+    return torch::stable::contiguous(image, channels_last ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous);
+  const int64_t batch = image.size(0), channels = image.size(1), pixels = image.size(2) * image.size(3);
+  const Tensor output = empty_image(batch, channels, image.size(2), image.size(3), channels_last, ScalarType::Float);
+  const int64_t rows = channels_last ? channels : pixels, columns = channels_last ? pixels : channels;
+  if (image.numel() == 0) return output;
+  constexpr int64_t kColumns = 64;  // read side by side: whole lines, and the next ones are fetched meanwhile
+  const int64_t parts = divide_up(columns, kColumns);
+  const float* const from = static_cast<const float*>(image.const_data_ptr());
+  float* const to = static_cast<float*>(output.mutable_data_ptr());
+  const auto transpose = convolutions().transpose;
+  const int64_t grain = std::max<int64_t>(1, kGrain / (rows * std::min(columns, kColumns)));
+  torch::stable::parallel_for(0, batch * parts, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t matrix = i / parts * rows * columns, column = i % parts * kColumns;
+      transpose(from + matrix, rows, columns, column, std::min(column + kColumns, columns), to + matrix);
+    }
+  });
+  return output;
+}
+
+Tensor channels_last(const Tensor& t) { return is_channels_last(t) ? t : in_format(t, true); }
 
 void check_image(const Tensor& t, const char* name) {
   STD_TORCH_CHECK(t.dim() == 4, "deepgen_fast: ", name, " must have 4 dimensions, got ", t.dim());
@@ -109,7 +137,7 @@ std::tuple<Tensor, Tensor> run_image(const Tensor& given, const Tensor& given_we
   const int64_t height = transposed ? shape.large_height : shape.small_height;
   const int64_t width = transposed ? shape.large_width : shape.small_width;
   STD_TORCH_CHECK(height > 0 && width > 0, "deepgen_fast: the output would have ", height, " x ", width, " pixels");
-  const Tensor output = empty_image(shape.batch, channels, height, width, input.scalar_type());
+  const Tensor output = empty_image(shape.batch, channels, height, width, true, input.scalar_type());
   ConvolutionArguments arguments{};
   arguments.shape = shape;
   (transposed ? arguments.small : arguments.large) = input.const_data_ptr();
@@ -236,12 +264,14 @@ STABLE_TORCH_LIBRARY_FRAGMENT(deepgen_fast, m) {
       "conv2d(Tensor input, Tensor weight, Tensor? scale, Tensor? shift, int stride, int padding, int activation, "
       "float negative_slope, bool statistics) -> (Tensor, Tensor)");
   m.def("conv2d_weight_gradient(Tensor small, Tensor large, int kernel, int stride, int padding) -> Tensor");
+  m.def("in_format(Tensor image, bool channels_last) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(deepgen_fast, CPU, m) {
   m.impl("conv_transpose2d", TORCH_BOX(&conv_transpose2d));
   m.impl("conv2d", TORCH_BOX(&conv2d));
   m.impl("conv2d_weight_gradient", TORCH_BOX(&conv2d_weight_gradient));
+  m.impl("in_format", TORCH_BOX(&in_format));
 }
 
 }  // namespace dgf

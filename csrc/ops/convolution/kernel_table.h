@@ -12,6 +12,7 @@
 #include "weights.h"
 #include "images.h"
 #include "weight_gradient.h"
+#include "transpose.h"
 // clang-format on
 
 #define DGF_EACH_ELEMENT(entry) {entry<float>, entry<double>, entry<BFloat16>, nullptr}
@@ -25,4 +26,5 @@ static const ConvolutionKernels kConvolutions = {
     DGF_EACH_ELEMENT(conv2d_weight_gradient_task),
     {ImageWork<float>::workspace, ImageWork<double>::workspace, ImageWork<BFloat16>::workspace, nullptr},
     {WeightWork<float>::workspace, WeightWork<double>::workspace, WeightWork<BFloat16>::workspace, nullptr},
+    transpose_columns,
 };

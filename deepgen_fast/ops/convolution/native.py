@@ -68,10 +68,17 @@ def _fake_weight_gradient(small: Tensor, large: Tensor, kernel: int, stride: int
     return small.new_empty((small.shape[1], large.shape[1], kernel, kernel))
 
 
+def _fake_in_format(image: Tensor, channels_last: bool) -> Tensor:
+    return image.new_empty(image.shape).to(
+        memory_format=torch.channels_last if channels_last else torch.contiguous_format
+    )
+
+
 for _name, _fake in (
     ("conv_transpose2d", _fake_conv_transpose2d),
     ("conv2d", _fake_conv2d),
     ("conv2d_weight_gradient", _fake_weight_gradient),
+    ("in_format", _fake_in_format),
 ):
     if hasattr(torch.ops.deepgen_fast, _name):
         torch.library.register_fake(f"deepgen_fast::{_name}", _fake)
