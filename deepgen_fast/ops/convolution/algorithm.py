@@ -26,16 +26,20 @@ CONV_TRANSPOSE2D, CONV2D, WEIGHT_GRADIENT = KERNELS = ("conv_transpose2d", "conv
 _OPERATORS = {CONV_TRANSPOSE2D: "conv_transpose2d", CONV2D: "conv2d", WEIGHT_GRADIENT: "conv2d_weight_gradient"}
 
 # ---- the cost model's constants --------------------------------------------------------------------------------------
-# Fitted to 1,600 layers on a Zen 4 with two threads, batches 1 to 128, 8 to 512 channels, images of 2 to 32 pixels
-# (``python -m benchmarks.convolution.sweep`` shows what they choose); in multiply-adds of the engine's micro-kernel.
+# Fitted to 2,189 layers on a Zen 4 with two threads, in both memory formats: batches 1 to 128, 16 to 1,024 channels,
+# images of 2 to 32 pixels (``python -m benchmarks.convolution.sweep`` shows what they choose); in multiply-adds of the
+# engine's micro-kernel in the weight gradient.
 
 
 class Costs(NamedTuple):
     """Of one kernel; a number of an image is ``small`` or ``large`` by the image it belongs to."""
 
-    small: float  # the engine: bringing a number to or from the transformed domain
+    product: float  # the engine: a multiply-add of its micro-kernel
+    small: float  # bringing a number to or from the transformed domain
     large: float
     weight: float  # the same of a weight
+    convert: float  # a number of an image, which may have to change its memory format on the way
+    call: float  # thread start, and the way there
     direct: float  # PyTorch's operator: a multiply-add
     direct_large: float  # what else it does, by the numbers of the large image
     direct_weight: float  # by the weights
@@ -43,19 +47,21 @@ class Costs(NamedTuple):
 
 
 COSTS = {
-    CONV2D: Costs(11.5, 10.2, 0.0, 0.69, 22.0, 34.0, 5.0e6),
-    CONV_TRANSPOSE2D: Costs(6.0, 27.7, 1.1, 0.76, 47.0, 56.0, 5.9e6),
-    WEIGHT_GRADIENT: Costs(24.8, 37.5, 20.4, 1.16, 24.4, 79.5, 8.9e6),
+    CONV2D: Costs(1.14, 10.2, 8.9, 0.0, 30.6, 2.6e6, 0.76, 38.4, 64.9, 5.8e6),
+    CONV_TRANSPOSE2D: Costs(1.07, 5.9, 15.0, 0.0, 35.4, 3.1e6, 0.77, 80.7, 73.3, 6.7e6),
+    WEIGHT_GRADIENT: Costs(1.00, 16.6, 0.0, 17.2, 48.4, 1.7e6, 1.00, 46.3, 93.2, 8.5e6),
 }
 OUTPUTS = 4  # of a tile along an axis
 ROWS, COLUMNS, LANES = 12, 32, 16  # of the micro-kernel's tile, and of the transforms: what is left over is padded
-CALL = 2e6  # of the engine beyond PyTorch's call: thread start, and the way there
-CONVERT = 35.0  # a number of an image, which may have to change its memory format on the way
-# What PyTorch's operator must lose by before the engine is taken: the model is right to within a fourth; less so for
-# few channels, where PyTorch's operator is at its best, and for few tiles, where the weights outweigh the images.
-MARGIN = 1.1
+# What PyTorch's operator must lose by before the engine is taken: the model is right to within a third; less so for
+# few channels and stride 1, where PyTorch's operator is at its best, and for few tiles, where weights outweigh images.
+# Both the kernel and the layer, forward and both gradients, must gain so much: PyTorch's one operator for both
+# gradients does better than its two halves. Of those layers, 0.998 then run at no less than 0.95 of its speed.
+MARGIN = 1.2
 NARROW, NARROW_MARGIN = 32, 1.2
-FEW_TILES, FEW_TILES_MARGIN = 16, 2.0
+FEW_TILES, FEW_TILES_MARGIN = 9, 1.5
+STRIDE_ONE_MARGIN = 1.15
+AUTOGRAD = 6e6  # of a layer, in the unit above: what records the engine's passes, beyond what records PyTorch's
 # Multiply-adds: below so many, PyTorch's operator is done before the choice is made.
 SMALL_CALL = 5e5
 FEW_CHANNELS = 4  # an image's: up to so many, the operators for few channels are taken
@@ -171,10 +177,16 @@ def _on_gpu(geometry: Geometry, shapes: Shapes, tf32: bool) -> Choice:
 
 def _cheaper(kernel: str, geometry: Geometry, shapes: Shapes) -> Choice:
     direct, minimal = direct_cost(kernel, geometry, shapes), minimal_cost(kernel, geometry, shapes)
-    ratio, least = direct / minimal, margin(shapes, geometry)
+    layer_direct = sum(direct_cost(one, geometry, shapes) for one in KERNELS)
+    layer_minimal = sum(minimal_cost(one, geometry, shapes) for one in KERNELS) + AUTOGRAD
+    layer = layer_direct / layer_minimal
+    ratio, least = min(direct / minimal, layer), margin(shapes, geometry)
     if torch.compiler.is_compiling():  # dynamic sizes cannot be written out, and nobody reads the reason
         return Choice("direct", "") if ratio <= least else Choice("minimal", "", "native")
-    taken = f"is taken to cost {minimal / direct:.2f} times what PyTorch's operator does on {shapes} ({kernel})"
+    taken = (
+        f"is taken to cost {minimal / direct:.2f} times what PyTorch's operator does on {shapes} ({kernel}), "
+        f"and {1 / layer:.2f} times in forward and gradients together"
+    )
     if ratio <= least:
         return Choice("direct", f"minimal filtering {taken}; the limit is {1 / least:.2f}")
     return Choice("minimal", f"minimal filtering {taken}", "native")
@@ -213,15 +225,16 @@ def minimal_cost(kernel: str, geometry: Geometry, shapes: Shapes) -> float:
         products = weights * _padded(tiles, ROWS) * large * _padded(small, COLUMNS)
     images = weights * tiles * (costs.small * _padded(small, LANES) + costs.large * _padded(large, LANES))
     numbers = small * shapes.small[0] * shapes.small[1] + large * shapes.large[0] * shapes.large[1]
-    convert = CONVERT * shapes.batch * numbers
-    return products + images + costs.weight * weights * small * large + convert + CALL
+    convert = costs.convert * shapes.batch * numbers
+    return costs.product * products + images + costs.weight * weights * small * large + convert + costs.call
 
 
 def margin(shapes: Shapes, geometry: Geometry) -> float:
     """How many times the engine's cost PyTorch's operator must cost."""
     narrow = NARROW_MARGIN if min(shapes.small_channels, shapes.large_channels) <= NARROW else 1.0
     few_tiles = FEW_TILES_MARGIN if tiles_of(geometry, shapes) <= FEW_TILES else 1.0
-    return MARGIN * narrow * few_tiles
+    stride_one = STRIDE_ONE_MARGIN if geometry.stride == (1, 1) else 1.0
+    return MARGIN * narrow * few_tiles * stride_one
 
 
 def _padded(number: int, to: int) -> int:
