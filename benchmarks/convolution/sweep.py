@@ -1,7 +1,7 @@
 """Is ``algorithm="auto"`` ever slower than PyTorch? ``python -m benchmarks.convolution.sweep [--output SWEEP.md]``.
 
 Public functions beside ``torch.nn.functional``, in both memory formats, forward alone and forward with backward, in
-turns. A row that looks slower is measured again, longer, and that figure counts.
+turns, in memory that stays mapped. A row that looks slower is measured again, longer, and that figure counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 import deepgen_fast as dgf
 from benchmarks import environment
-from benchmarks.convolution.timing import quantile, take_turns
+from benchmarks.convolution.timing import keep_freed_memory, quantile, take_turns
 
 LIMIT = 0.95  # of PyTorch's speed: below it a row counts as slower
 GEOMETRIES = {  # kernel, stride, padding, output padding of the transposed convolution
@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "SWEEP.md")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     rows = []
     for case in cases(options.largest):
         rows.append(measure(case, options.seconds))

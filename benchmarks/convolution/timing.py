@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,6 +20,15 @@ def take_turns(candidates: Sequence[Callable[[], object]], seconds: float) -> li
             run()
             taken.append(time.perf_counter() - start)
     return times
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed: else it is chance which candidate pays for the pages that another gave back."""
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, most_mapped = -1, -4  # M_TRIM_THRESHOLD, M_MMAP_MAX of malloc.h
+        libc = ctypes.CDLL(None)
+        libc.mallopt(trim_threshold, 1 << 30)
+        libc.mallopt(most_mapped, 0)
 
 
 def quantile(times: list[float], share: float) -> float:
