@@ -64,6 +64,13 @@ inline Tensor empty_strided(const std::vector<int64_t>& sizes, const std::vector
   return tensor;
 }
 
+inline Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t width, bool channels_last,
+                          ScalarType type) {
+  const std::vector<int64_t> sizes{batch, channels, height, width};
+  if (channels_last) return empty_strided(sizes, {height * width * channels, 1, width * channels, channels}, type);
+  return empty_strided(sizes, {channels * height * width, height * width, width, 1}, type);
+}
+
 // A new tensor with the sizes and strides of a dense one.
 inline Tensor empty_strided_like(const Tensor& like) {
   std::vector<int64_t> strides(like.dim());

@@ -4,14 +4,12 @@
 #include <cstring>
 #include <string>
 
-#include "../../cpu/launch.h"
+#include "../../cpu/channels.h"
 #include "plan.h"
 #include "workspace.h"
 
 namespace dgf {
 namespace {
-
-using torch::headeronly::MemoryFormat;
 
 const ConvolutionKernels& convolutions() {
   const std::string name = kernels().name;
@@ -20,30 +18,6 @@ const ConvolutionKernels& convolutions() {
                                                      : convolution_neon();
   STD_TORCH_CHECK(found != nullptr, "deepgen_fast: no convolution kernels for ", name);
   return *found;
-}
-
-bool is_channels_last(const Tensor& t) {
-  int64_t expected = 1;
-  for (const int64_t dim : {1, 3, 2, 0}) {
-    if (t.size(dim) != 1 && t.stride(dim) != expected) return false;
-    expected *= t.size(dim);
-  }
-  return true;
-}
-
-int64_t element_size(ScalarType type) { return type == ScalarType::Double ? 8 : type == ScalarType::Float ? 4 : 2; }
-
-Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t width, bool channels_last,
-                   ScalarType type) {
-  const int64_t sizes[] = {batch, channels, height, width};
-  const int64_t last[] = {height * width * channels, 1, width * channels, channels};
-  const int64_t first[] = {height * width * channels, height * width, width, 1};
-  AtenTensorHandle handle = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(4, sizes, channels_last ? last : first, shim_type(type),
-                                                  aoti_torch_device_type_cpu(), 0, &handle));
-  const Tensor image(handle);
-  prefer_huge_pages(image.mutable_data_ptr(), image.numel() * element_size(type));
-  return image;
 }
 
 // A copy of an image in the memory format that it does not have. PyTorch's own gathers number by number.

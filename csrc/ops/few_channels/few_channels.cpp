@@ -65,13 +65,6 @@ FewChannelsShape shape_from_weight(const Tensor& input, const Tensor& weight, in
   return shape;
 }
 
-Tensor empty_image(int64_t batch, int64_t channels, int64_t height, int64_t width, bool channels_last,
-                   ScalarType type) {
-  const std::vector<int64_t> sizes{batch, channels, height, width};
-  if (channels_last) return empty_strided(sizes, {height * width * channels, 1, width * channels, channels}, type);
-  return empty_strided(sizes, {channels * height * width, height * width, width, 1}, type);
-}
-
 // One number a channel in the accumulation type, `repeat` times over.
 template <class A>
 std::vector<A> channel_numbers(const std::optional<Tensor>& given, const Tensor& input, int64_t channels,
