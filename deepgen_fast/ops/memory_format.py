@@ -1,4 +1,4 @@
-"""PyTorch's rule for the layout of a convolution's result."""
+"""PyTorch's rule for the layout of a convolution's result, and the copy that brings an image to it."""
 
 from __future__ import annotations
 

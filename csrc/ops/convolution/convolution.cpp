@@ -1,4 +1,5 @@
-// Schemas and CPU launchers of conv_transpose2d, conv2d and conv2d_weight_gradient.
+// Schemas and CPU launchers of conv_transpose2d, conv2d and conv2d_weight_gradient, and of in_format, which brings an
+// image to a memory format.
 #include <torch/csrc/stable/library.h>
 
 #include <cstring>

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -27,9 +26,7 @@ def convolution(
     known = recall(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     if known is not None and _all_direct(known.direct, x, weight, bias):
         try:
-            if transposed:
-                return torch.conv_transpose2d(x, weight, bias, stride, padding, output_padding)
-            return torch.conv2d(x, weight, bias, stride, padding)
+            return _pytorchs(transposed, x, weight, bias, stride, padding, output_padding)
         except (RuntimeError, TypeError):
             pass
     operands = check_operands(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
@@ -76,6 +73,12 @@ def plain_convolution(operands: Operands, transposed: bool) -> Tensor:
     if not plainly_direct(operands, transposed):
         return convolve(operands, transposed)[0]
     geometry = request.geometry
+    return _pytorchs(transposed, image, weight, bias, geometry.stride, geometry.padding, output_padding)
+
+
+def _pytorchs(
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, output_padding: Any
+) -> Tensor:
     if transposed:
-        return F.conv_transpose2d(image, weight, bias, geometry.stride, geometry.padding, output_padding)
-    return F.conv2d(image, weight, bias, geometry.stride, geometry.padding)
+        return F.conv_transpose2d(x, weight, bias, stride, padding, output_padding)
+    return F.conv2d(x, weight, bias, stride, padding)
