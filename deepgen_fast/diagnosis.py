@@ -16,6 +16,7 @@ from deepgen_fast.ops.batch_norm_act.launch import launching_backend
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, choose
 from deepgen_fast.ops.convolution.arguments import resolved_backends
 from deepgen_fast.ops.convolution.geometry import Geometry, Shapes
+from deepgen_fast.ops.convolution.precision import takes_tf32
 
 _OPS = (
     "reparameterize_kl",
@@ -175,7 +176,8 @@ def _choice(device: torch.device) -> str:
 
 def _convolution(kernel: str, device: torch.device) -> str:
     backend, _ = resolved_backends("auto", device)
-    algorithm = choose(kernel, *_DCGAN_LAYER, torch.float32, device.type, "auto", backend).algorithm
+    tf32 = takes_tf32(device.type, torch.float32)
+    algorithm = choose(kernel, *_DCGAN_LAYER, torch.float32, device.type, "auto", backend, tf32=tf32).algorithm
     return f"{backend} on {device} tensors (algorithm {algorithm})"
 
 
