@@ -55,7 +55,7 @@ gpu-check: build ## on a CUDA machine: build, test and measure on the device; el
 	$(BIN)/python scripts/gpu_check.py
 
 triton-budget: environment ## the Triton kernels compiled for sm_80, sm_90, sm_100 (no GPU needed), held to a budget
-	PYTHONPATH=. $(BIN)/python tests/triton/budget.py
+	PYTHONPATH=. $(BIN)/python tests/triton_backend/budget.py
 
 cuda-budget: build ## registers, spills and 128-bit accesses of the CUDA kernels, by nvcc
 	$(BIN)/python tests/cuda/budget.py

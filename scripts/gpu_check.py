@@ -29,7 +29,7 @@ from build_support import cuda  # noqa: E402
 # process of its own: a fault on the device ends only that one.
 SUITES = {
     "cuda kernels": ["tests/cuda", "-k", "gpu"],
-    "triton kernels": ["tests/triton/kernels"],
+    "triton kernels": ["tests/triton_backend/kernels"],
     "operator contract": ["tests/contract", "-k", "cuda or triton"],
 }
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"

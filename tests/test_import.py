@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,13 @@ def test_unknown_instruction_set_leaves_the_reference() -> None:
         "print(backends.choose('auto', torch.device('cpu')), backends.unavailable('cpu'))"
     )
     assert _python(script).startswith("reference ")
+
+
+def test_no_file_of_the_tests_hides_a_package() -> None:
+    """pytest puts folders of tests on the path: a file or folder there is what an import of a missing package finds."""
+    project = (ROOT / "pyproject.toml").read_text()
+    packages = {name.replace("-", "_") for name in re.findall(r'"([A-Za-z0-9_-]+)(?=[<>=])', project)}
+    assert {"torch", "numpy", "triton", "hypothesis"} <= packages
+    files = [path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py")]
+    hidden = [str(path) for path in files if {*path.parent.parts, path.stem} & packages]
+    assert not hidden

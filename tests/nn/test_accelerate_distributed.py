@@ -46,7 +46,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(timeout=120)
+        process.join(timeout=600)
     assert [process.exitcode for process in ranks] == [0, 0]
     plain = copy.deepcopy(_model())
     optimizer = torch.optim.SGD(plain.parameters(), 0.1)

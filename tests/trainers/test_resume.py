@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
+import signals
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -32,7 +32,7 @@ class Interrupting(ELBO):
 
     def __call__(self, model, x, step=None, generator=None):
         if step == self.at:
-            os.kill(os.getpid(), self.number)
+            signals.send(self.number)
         return super().__call__(model, x, step=step, generator=generator)
 
 
@@ -88,8 +88,8 @@ def test_a_second_signal_interrupts_at_once(build_vae, images, quiet, tmp_path):
     class Twice(ELBO):
         def __call__(self, model, x, step=None, generator=None):
             if step == 6:
-                os.kill(os.getpid(), signal.SIGINT)
-                os.kill(os.getpid(), signal.SIGINT)
+                signals.send(signal.SIGINT)
+                signals.send(signal.SIGINT)
             return super().__call__(model, x, step=step, generator=generator)
 
     trainer = VAETrainer(build_vae(), Twice(), **quiet, epochs=4, run_directory=tmp_path / "run")

@@ -2,7 +2,7 @@
 
 Launchers run on meta tensors while every kernel launch is recorded in place of executed; each recorded launch
 is compiled by Triton for each architecture, and ``cuobjdump`` (in Triton's NVIDIA backend) reads the result.
-Needs a process in which TRITON_INTERPRET is not set: run as ``python tests/triton/ahead_of_time.py``.
+Needs a process in which TRITON_INTERPRET is not set: run as ``python tests/triton_backend/ahead_of_time.py``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Hold the kernels' machine code to a budget: registers, shared memory, no spills, 128-bit accesses.
 
-Run as ``python tests/triton/budget.py [--quick] [--write]``: compiles the cases for sm_80, sm_90 and sm_100 (no GPU
-needed) and compares with ``budget.json``, or writes it anew. TRITON_INTERPRET must not be set.
+Run as ``python tests/triton_backend/budget.py [--quick] [--write]``: compiles the cases for sm_80, sm_90 and sm_100 (no
+GPU needed) and compares with ``budget.json``, or writes it anew. TRITON_INTERPRET must not be set.
 """
 
 from __future__ import annotations
