@@ -7,8 +7,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from deepgen_fast.nn import layers, recording
+from deepgen_fast.nn import layers
 from deepgen_fast.nn.runs import Run, compute, run_at
+from deepgen_fast.nn.selection import select
 from deepgen_fast.ops.activation import ACTIVATIONS
 
 
@@ -41,10 +42,10 @@ class Block(nn.Sequential):
         """One fused operator; the layers one by one where :meth:`why_plain` has a reason."""
         if self.why_plain() is not None or layers.why_not_here(self[0], input) is not None:
             return super().forward(input)
-        if self.algorithm == self.backend == "auto" and layers.too_small(self[0], input):
-            recording.note_left(self[0], layers.TOO_SMALL)
+        run = cast(Run, run_at(list(self), 0))
+        if self.algorithm == self.backend == "auto" and select(run, input).reason is not None:
             return super().forward(input)
-        return compute(cast(Run, run_at(list(self), 0)), input, self.algorithm, self.backend)
+        return compute(run, input, self.algorithm, self.backend)
 
     def why_plain(self) -> str | None:
         """Why the layers are called one by one, so that nothing is skipped; None where the fused operator runs."""

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from torch.nn.modules import module as module_internals
 from torch.nn.utils import parametrize
 
-from deepgen_fast.ops.convolution.algorithm import FEW_CHANNELS, SMALL_CALL
-
 Pair = tuple[int, int]
 
 CONVOLUTION, TRANSPOSED_CONVOLUTION, BATCH_NORM, SEQUENTIAL = (
@@ -34,11 +32,12 @@ ROLES: dict[Callable, str] = {
     nn.Sigmoid.forward: "sigmoid",
 }
 ACTIVATIONS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid"})
+# Of a convolution that is accelerated, the forward that PyTorch gives it.
+PLAIN_FORWARDS: dict[str | None, Callable] = {
+    CONVOLUTION: nn.Conv2d.forward,
+    TRANSPOSED_CONVOLUTION: nn.ConvTranspose2d.forward,
+}
 CONVOLUTIONS = frozenset({CONVOLUTION, TRANSPOSED_CONVOLUTION})
-
-# Multiply-adds of a convolution: below so many, what a fused call gains is less than what it costs beyond PyTorch's
-# calls, some 50 us with batch norm, forward and backward. Edge layers gain sooner.
-SMALL_LAYER = 2e7
 
 _CALL = nn.Module.__call__
 _CONV_FORWARD = nn.Conv2d._conv_forward
@@ -109,7 +108,7 @@ def why_not(layer: Any) -> str | None:
     return "padding='same' with an even kernel" if padding_of(layer) is None else None
 
 
-def _stored(layer: Any, name: str) -> Any:
+def stored(layer: Any, name: str) -> Any:
     """A tensor of the layer, as it is stored where it is parametrized.
 
     To read the attribute is to compute it, which may change it: spectral norm takes a step of its power iteration. So a
@@ -123,7 +122,7 @@ def _stored(layer: Any, name: str) -> Any:
 
 def why_not_here(layer: Any, input: Any) -> str | None:
     """Why PyTorch's own forward gets this input (and raises, where something is wrong with it), None when ours does."""
-    weight, bias = _stored(layer, "weight"), _stored(layer, "bias")
+    weight, bias = stored(layer, "weight"), stored(layer, "bias")
     if not is_plain(input) or not is_plain(weight) or not (bias is None or is_plain(bias)):
         return "a tensor subclass"
     if input.layout is not torch.strided or weight.layout is not torch.strided:
@@ -139,19 +138,3 @@ def why_not_here(layer: Any, input: Any) -> str | None:
     if input.dtype != weight.dtype and not torch.is_autocast_enabled(input.device.type):
         return f"input has dtype {input.dtype}, the weight {weight.dtype}"
     return None
-
-
-TOO_SMALL = "so few multiplications that a fused call would take longer"
-
-
-def too_small(layer: Any, input: Tensor) -> bool:
-    """Whether PyTorch computes this convolution in less time than it takes to find out how else one might.
-
-    Told by what it multiplies, on a CPU; elsewhere nothing was measured.
-    """
-    if not input.is_cpu:
-        return False
-    height, width = layer.stride if role(layer) is CONVOLUTION else (1, 1)
-    edge = min(layer.in_channels, layer.out_channels) <= FEW_CHANNELS or input.shape[2] == 1
-    weights = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1]
-    return input.numel() * weights < (SMALL_CALL if edge else SMALL_LAYER) * height * width

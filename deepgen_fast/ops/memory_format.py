@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,9 +18,11 @@ def channels_last(image: Tensor) -> bool:
 
     One channel, or one pixel, may be read both ways; then the strides of the dimensions of size 1 decide.
     """
-    if image.dim() != 4:
-        return False
-    sizes, strides = image.shape, image.stride()
+    return image.dim() == 4 and strides_channels_last(image.shape, image.stride())
+
+
+def strides_channels_last(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """:func:`channels_last` of four sizes and strides."""
     if strides[1] == 0:
         return False
     least = 0

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import deepgen_fast as dgf
-from deepgen_fast.nn import layers
+from deepgen_fast.nn import selection
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def sequential() -> nn.Sequential:
 def test_the_limit_decides(
     kind: str, limit: float, expected: int, fused: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layers, "SMALL_LAYER", limit)
+    monkeypatch.setattr(selection, "SMALL_LAYER", limit)
     plain = {"sequential": sequential, "layer": lambda: sequential()[0], "block": lambda: dgf.nn.GeneratorBlock(8, 8)}
     model = plain[kind]()
     reference = copy.deepcopy(model)
@@ -50,11 +50,11 @@ def test_the_limit_decides(
     torch.testing.assert_close(model(x), reference(x), rtol=1e-4, atol=1e-5)
     assert len(fused) == expected
     text = str(dgf.explain(model, x))
-    assert (layers.TOO_SMALL in text) == (expected == 0), text
+    assert (selection.TOO_SMALL in text) == (expected == 0), text
 
 
 def test_a_blocks_own_algorithm_is_not_overruled(fused: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "SMALL_LAYER", 1e9)
+    monkeypatch.setattr(selection, "SMALL_LAYER", 1e9)
     dgf.nn.GeneratorBlock(8, 8, algorithm="direct")(torch.randn(2, 8, 6, 6))
     assert len(fused) == 1
 
@@ -63,7 +63,7 @@ def test_strides_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """A convolution of stride 2 multiplies a quarter as often as its input has pixels."""
     layer, x = nn.Conv2d(64, 64, 4, 2, 1), torch.empty(16, 64, 32, 32)
     multiply_adds = 16 * 16 * 16 * 64 * 64 * 16
-    monkeypatch.setattr(layers, "SMALL_LAYER", multiply_adds + 1.0)
-    assert layers.too_small(layer, x)
-    monkeypatch.setattr(layers, "SMALL_LAYER", multiply_adds)
-    assert not layers.too_small(layer, x)
+    monkeypatch.setattr(selection, "SMALL_LAYER", multiply_adds + 1.0)
+    assert selection.too_small(layer, x.shape)
+    monkeypatch.setattr(selection, "SMALL_LAYER", multiply_adds)
+    assert not selection.too_small(layer, x.shape)

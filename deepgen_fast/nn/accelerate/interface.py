@@ -13,6 +13,7 @@ from deepgen_fast.nn import layers
 from deepgen_fast.nn.accelerate.classes import Accelerated, accelerated_class, restore_class
 from deepgen_fast.nn.accelerate.modules import BEHAVIOURS
 from deepgen_fast.nn.blocks import Block
+from deepgen_fast.nn.selection import forget_left
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -59,6 +60,7 @@ def accelerate(model: M) -> M:
         if not isinstance(module, Accelerated) and why_left(module) is None:
             behaviour = BEHAVIOURS[layers.role(module) or ""]
             module.__class__ = accelerated_class(type(module), behaviour, _injected(module))
+    forget_left(model)
     return model
 
 

@@ -10,19 +10,22 @@ from torch import Tensor, nn
 from deepgen_fast.nn import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
 from deepgen_fast.nn.runs import Run, compute, run_at
+from deepgen_fast.nn.selection import Selection, left_before, remember_left, select, select_after
 from deepgen_fast.ops.autograd import transforming
 from deepgen_fast.ops.memory_format import channels_last, in_format, result_channels_last
 
 
-def _plain_forward_has_it(layer: Any, input: Tensor) -> bool:
+def _plain_forward_has_it(layer: Any, input: Tensor, output_padding: tuple[int, int] | None = None) -> bool:
+    if left_before(layer, input):
+        return True
     reason = layers.why_not(layer) or layers.why_not_here(layer, input)
     if reason is None and layers.recorded_elsewhere():
         reason = "the model is being recorded, or its operators watched"
-    if reason is None and layers.too_small(layer, input):
-        reason = layers.TOO_SMALL
-    if reason is not None and recording.active():
+    if reason is None:
+        return select(Run(layer), input, output_padding).reason is not None
+    if recording.active():
         recording.note_left(layer, reason)
-    return reason is not None
+    return True
 
 
 class AcceleratedConv2d(Accelerated):
@@ -34,14 +37,16 @@ class AcceleratedConv2d(Accelerated):
 
 class AcceleratedConvTranspose2d(Accelerated):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if _plain_forward_has_it(self, input):
-            return super().forward(input, output_size)
         if output_size is None:
-            return compute(Run(self), input)
+            return super().forward(input) if _plain_forward_has_it(self, input) else compute(Run(self), input)
+        if layers.why_not(self) or layers.why_not_here(self, input):
+            return super().forward(input, output_size)
         layer: Any = self
         height, width = layer._output_padding(
             input, output_size, layer.stride, layer.padding, layer.kernel_size, 2, layer.dilation
         )
+        if _plain_forward_has_it(self, input, (height, width)):
+            return super().forward(input, output_size)
         return compute(Run(self), input, output_padding=(height, width))
 
 
@@ -50,7 +55,12 @@ class AcceleratedSequential(Accelerated):
         # A watcher of every call has them all come by; what is not a tensor is torch.fx's, or a layer's own matter.
         if not layers.is_plain(input) or layers.recorded_elsewhere() or layers.every_call_is_hooked():
             return super().forward(input)
-        return run_layers(flattened(self), input)
+        if left_before(self, input):
+            return super().forward(input)
+        output, fused = run_layers(flattened(self), input)
+        if not fused:
+            remember_left(self, input)
+        return output
 
 
 def flattened(sequential: Any) -> list[nn.Module]:
@@ -64,43 +74,66 @@ def flattened(sequential: Any) -> list[nn.Module]:
     return found
 
 
-def run_layers(sequence: Sequence[nn.Module], value: Any) -> Any:
-    """What calling the layers one after the other gives.
+def run_layers(sequence: Sequence[nn.Module], value: Any) -> tuple[Any, bool]:
+    """What calling the layers one after the other gives, and whether a fused operator had a part in it.
 
-    Between runs that follow one another the images stay channels-last, whatever the plain layers would make of them;
-    any other layer, and the caller, get the format that the plain layers would give.
+    Between fused operators that both gain by it images stay channels-last, whatever the plain layers would make of
+    them; any other layer, and the caller, get the format that the plain layers would give.
     """
-    start, ours = 0, False  # ours: the value is channels-last only between our runs
-    run = _run_at(sequence, 0)
+    start, fused, ours = 0, False, False  # ours: the value is channels-last only between our operators
+    run = _run_at(sequence, 0, value)
+    selection: Selection | None = None  # of this run, where the one before it has found out
     while start < len(sequence):
-        if run is None or _left_plain(run.convolution, value):
+        if run is not None:
+            selection = _selection(run, value, selection)
+        if run is None or selection is None or selection.reason is not None:
             value, ours = in_format(value, False) if ours else value, False
-            value = sequence[start](value)
-            start += 1
-            run = _run_at(sequence, start)
+            value = sequence[start](value) if selection is None else _plain_convolution(sequence[start], value)
+            start, selection = start + 1, None
+            run = _run_at(sequence, start, value)
             continue
-        start += run.length
+        start, fused = start + run.length, True
         following = _run_at(sequence, start)
         # The format of the plain layers' result.
         weight, bias = run.convolution.weight, run.convolution.bias
         last = channels_last(weight) if ours else result_channels_last(value, weight)
+        here, selection, stays = selection, None, False
         if following is not None and not transforming():  # vmap knows no memory formats
+            selection = select_after(run, following, value, last)
+            stays = _stays_channels_last(here, selection)
+        if stays:
             value = in_format(value, True)
         value = compute(run, value, tensors=(weight, bias))
-        if ours and not last and following is None:
+        if ours and not last and not stays:
             value = in_format(value, False)
-        ours = not last and following is not None
+        ours = stays and not last
         run = following
-    return value
+    return value, fused
 
 
-def _left_plain(convolution: Any, value: Any) -> bool:
-    return layers.why_not_here(convolution, value) is not None or layers.too_small(convolution, value)
+def _selection(run: Run, value: Any, known: Selection | None) -> Selection | None:
+    """None where the convolution's own call is to decide, and to say what is wrong."""
+    if layers.why_not_here(run.convolution, value) is not None:
+        return None
+    return known or select(run, value)
 
 
-def _run_at(sequence: Sequence[nn.Module], start: int) -> Run | None:
-    """The run that starts here; a convolution that is not accelerated was left out, or restored by itself."""
-    if start < len(sequence) and isinstance(sequence[start], Accelerated):
+def _stays_channels_last(here: Selection, following: Selection) -> bool:
+    """Both operators take the format, and at least one needs it."""
+    if following.reason is not None or False in (here.channels_last, following.channels_last):
+        return False
+    return bool(here.channels_last or following.channels_last)
+
+
+def _plain_convolution(layer: Any, value: Tensor) -> Tensor:
+    """A convolution without hooks that was selected for PyTorch: its own forward, without asking again."""
+    return layers.PLAIN_FORWARDS[layers.role(layer)](layer, value)
+
+
+def _run_at(sequence: Sequence[nn.Module], start: int, value: Any = None) -> Run | None:
+    """The run that starts here; a convolution that is not accelerated was left out, or restored by itself, and one that
+    was left to PyTorch for such a ``value`` before is its own call's matter."""
+    if start < len(sequence) and isinstance(sequence[start], Accelerated) and not left_before(sequence[start], value):
         return run_at(sequence, start)
     return None
 

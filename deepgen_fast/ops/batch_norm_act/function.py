@@ -100,9 +100,14 @@ def running_moments(norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return norm.running_mean.detach().to(wide), invstd
 
 
-def normalise_by_running(input: Tensor, norm: Norm, activation: int, negative_slope: float, backend: str) -> Tensor:
-    """Evaluation mode: running statistics are constants, parameters may be trained."""
+def normalise_by_running(
+    input: Tensor, norm: Norm, activation: int, negative_slope: float, backend: str, reusable: bool = False
+) -> Tensor:
+    """Evaluation mode: running statistics are constants, parameters may be trained; ``reusable`` as above."""
     mean, invstd = running_moments(norm, input.dtype)
+    if reusable and _replaceable(input, norm, backend):
+        native.batch_norm_act_(input, mean, invstd, norm.weight, norm.bias, activation, negative_slope)
+        return input
     options = (activation, negative_slope, False, norm.eps, backend)
     return apply_function(BatchNormAct, input, norm.weight, norm.bias, mean, invstd, *options)
 

@@ -39,7 +39,7 @@ def conv_norm_act(
     recorded = transforming() or needs_gradient(operands.image, operands.weight, operands.bias, norm.weight, norm.bias)
     if recorded or not _takes_scale(operands, transposed):
         output = plain_convolution(operands, transposed)
-        return normalise_by_running(output, norm, activation, negative_slope, backend)
+        return normalise_by_running(output, norm, activation, negative_slope, backend, reusable=True)
     image, weight, bias, output_padding, request, _ = operands
     scale, shift = folded(norm, bias, image.dtype)
     epilogue = Epilogue(activation, negative_slope)
