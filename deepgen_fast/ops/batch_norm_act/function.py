@@ -74,9 +74,7 @@ def _moments(input: Tensor, statistics: Tensor, norm: Norm, backend: str) -> tup
         and all(buffer.dtype in _WIDE and buffer.is_contiguous() for buffer in buffers)
     ):
         running = (norm.running_mean, norm.running_var, norm.momentum)
-        moments = native.batch_norm_moments(statistics, count, dtype == torch.float64, *running, norm.eps)
-        torch.autograd.graph.increment_version(buffers)  # an operator's own writes are not seen by autograd
-        return moments
+        return native.batch_norm_moments(statistics, count, dtype == torch.float64, *running, norm.eps)
     if count:
         move_running_statistics(norm, statistics, count)
     return statistics[0].to(dtype), torch.rsqrt(statistics[1] / max(count, 1) + norm.eps).to(dtype)
@@ -84,20 +82,30 @@ def _moments(input: Tensor, statistics: Tensor, norm: Norm, backend: str) -> tup
 
 @torch.no_grad()
 def move_running_statistics(norm: Norm, statistics: Tensor, count: int) -> None:
-    """As PyTorch does: an exponential average, of the unbiased variance."""
+    """As PyTorch does: an exponential average, of the unbiased variance.
+
+    Their versions stay, as in PyTorch's batch norm, which saves them for a backward that does not read them: several
+    calls of a layer in one loss must not be an error.
+    """
     if norm.running_mean is not None:
-        norm.running_mean.lerp_(statistics[0].to(norm.running_mean.dtype), norm.momentum)
+        _unversioned(norm.running_mean).lerp_(statistics[0].to(norm.running_mean.dtype), norm.momentum)
     if norm.running_var is not None:
         unbiased = statistics[1] / max(count - 1, 1)
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+        _unversioned(norm.running_var).lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+
+
+def _unversioned(buffer: Tensor) -> Tensor:
+    """The buffer's memory with a version of its own; the buffer itself where writes are traced or transformed."""
+    return buffer if torch.compiler.is_compiling() or transforming() else buffer.data
 
 
 def running_moments(norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / standard deviation that evaluation normalises by."""
+    """Mean and 1 / standard deviation that evaluation normalises by: copies, for a backward after the next training
+    step, which moves the running statistics and no version."""
     assert norm.running_mean is not None and norm.running_var is not None
     wide = accumulation_dtype(dtype)
     invstd = torch.rsqrt(norm.running_var.detach().double() + norm.eps).to(wide)
-    return norm.running_mean.detach().to(wide), invstd
+    return norm.running_mean.detach().to(wide, copy=True), invstd
 
 
 def normalise_by_running(

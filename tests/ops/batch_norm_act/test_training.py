@@ -70,10 +70,38 @@ def test_without_gradients_a_layer_gives_the_same_and_leaves_its_input(algorithm
     assert_bitwise(x, before)
 
 
-def test_autograd_sees_running_statistics_change() -> None:
-    """What was saved for a backward and has changed since is an error, as with PyTorch's own batch norm."""
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("training", [True, False])
+def test_versions_of_running_statistics_rise_where_pytorchs_do(training: bool, backend: str) -> None:
     x, weight = torch.randn(4, 8, 6, 6), torch.randn(8, 8, 4, 4)
-    running = {"running_mean": torch.zeros(8), "running_var": torch.ones(8)}
-    version = running["running_var"]._version
-    dgf.conv_bn_act(x, weight, **running, training=True)
-    assert running["running_var"]._version > version
+    versions = []
+    for plain in (True, False):
+        mean, var = torch.zeros(8), torch.ones(8)
+        if plain:
+            F.batch_norm(F.conv2d(x, weight, None, 2, 1), mean, var, training=training)
+        else:
+            dgf.conv_bn_act(x, weight, running_mean=mean, running_var=var, training=training, backend=backend)
+        versions.append((mean._version, var._version))
+        assert mean.eq(0).all() != training
+    assert versions[1] == versions[0]
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_backward_of_evaluation_after_a_training_step(dtype: torch.dtype, backend: str) -> None:
+    """The gradient is that of the statistics which the forward normalised by, wherever they have moved since."""
+    x, weight = torch.randn(4, 8, 6, 6, dtype=dtype), torch.randn(8, 8, 4, 4, dtype=dtype)
+    gradients = []
+    for step_between in (False, True):
+        norm = {"running_mean": torch.full((8,), 0.5, dtype=dtype), "running_var": torch.full((8,), 2.0, dtype=dtype)}
+        scale = torch.ones(8, dtype=dtype, requires_grad=True)
+
+        def layer(training: bool, norm: dict = norm, scale: torch.Tensor = scale) -> torch.Tensor:
+            return dgf.conv_bn_act(x, weight, **norm, bn_weight=scale, training=training, backend=backend)
+
+        loss = layer(False).square().sum()
+        if step_between:
+            layer(True)
+        loss.backward()
+        gradients.append(scale.grad)
+    torch.testing.assert_close(gradients[1], gradients[0])
