@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepgen_fast.ops.autograd import recorded, transforming
+
 # The kernels take the index.
 ACTIVATIONS = ("none", "relu", "leaky_relu", "tanh", "sigmoid")
 NONE, RELU, LEAKY_RELU, TANH, SIGMOID = range(5)
@@ -32,15 +34,36 @@ def activate_(value: Tensor, activation: int, negative_slope: float) -> Tensor:
     return value.sigmoid_() if activation == SIGMOID else value
 
 
-def gradient_from_output(grad: Tensor, output: Tensor, activation: int, negative_slope: float) -> Tensor:
-    """Gradient before the activation, from the activation's output, in one pass; differentiable in both.
+def kept_for_backward(output: Tensor, activation: int) -> Tensor | None:
+    """What :func:`gradient_from_kept` needs of an activation's output, so that the argument need not live.
 
-    A leaky ReLU's output tells the sign of its argument only where the slope is positive.
+    PyTorch's ReLU, Tanh and Sigmoid keep their output, which nobody may edit then. Its leaky ReLU keeps the argument
+    and leaves the output to the caller; where that is positive is enough: a byte a number, of a slope that is not
+    negative.
+    """
+    if activation == NONE:
+        return None
+    return output > 0 if activation == LEAKY_RELU else output
+
+
+def gradient_from_kept(grad: Tensor, kept: Tensor, activation: int, negative_slope: float) -> Tensor:
+    """Gradient before the activation; differentiable in ``grad`` and, where that is the output, in ``kept``."""
+    if activation != LEAKY_RELU:
+        return gradient_from_output(grad, kept, activation)
+    if grad.is_cpu and not (recorded() or transforming() or torch.compiler.is_compiling()):
+        # In one image of new memory, which costs more than a pass over it.
+        signs = kept.to(grad.dtype)
+        return torch.ops.aten.leaky_relu_backward.grad_input(grad, signs, negative_slope, True, grad_input=signs)
+    return torch.where(kept, grad, grad * negative_slope)
+
+
+def gradient_from_output(grad: Tensor, output: Tensor, activation: int) -> Tensor:
+    """Gradient before an activation, from the activation's output, in one pass; differentiable in both.
+
+    Not of a leaky ReLU, whose output tells the sign of its argument only where the slope is positive.
     """
     if activation == RELU:
         return torch.ops.aten.threshold_backward(grad, output, 0)  # a NaN passes the gradient
-    if activation == LEAKY_RELU:
-        return torch.ops.aten.leaky_relu_backward(grad, output, negative_slope, True)
     if activation == TANH:
         return torch.ops.aten.tanh_backward(grad, output)
     return torch.ops.aten.sigmoid_backward(grad, output) if activation == SIGMOID else grad
@@ -52,4 +75,4 @@ def gradient_from_argument(grad: Tensor, argument: Tensor, activation: int, nega
         return torch.ops.aten.leaky_relu_backward(grad, argument, negative_slope, False)
     if activation != RELU:
         argument = activate(argument, activation, negative_slope)
-    return gradient_from_output(grad, argument, activation, negative_slope)
+    return gradient_from_output(grad, argument, activation)

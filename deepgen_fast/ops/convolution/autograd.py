@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.activation import NONE, gradient_from_output
+from deepgen_fast.ops.activation import gradient_from_kept, kept_for_backward
 from deepgen_fast.ops.autograd import apply_function
 from deepgen_fast.ops.convolution import passes, reference
 from deepgen_fast.ops.convolution.geometry import Pair
@@ -55,19 +55,18 @@ def _convolution_context(
     ctx: Any, image: Tensor, weight: Tensor, request: Request, epilogue: Epilogue, output: tuple[Tensor, Tensor]
 ) -> None:
     ctx.request, ctx.epilogue = request, epilogue
-    # The activation's derivative is read off its output, so its argument need not live.
-    ctx.save_for_backward(image, weight, output[0] if epilogue.activation != NONE else None)
+    ctx.save_for_backward(image, weight, kept_for_backward(output[0], epilogue.activation))
     ctx.mark_non_differentiable(output[1])
 
 
 def _convolution_backward(ctx: Any, grad: Tensor, transposed: bool) -> tuple[Tensor | None, ...]:
     """Gradients of image, weight and bias."""
-    image, weight, output = ctx.saved_tensors
+    image, weight, kept = ctx.saved_tensors
     request = ctx.request
     need_image, need_weight, need_bias = needs = tuple(ctx.needs_input_grad[:3])
     with _Autocast(grad.device.type):
-        if output is not None:
-            grad = gradient_from_output(grad, output, ctx.epilogue.activation, ctx.epilogue.negative_slope)
+        if kept is not None:
+            grad = gradient_from_kept(grad, kept, ctx.epilogue.activation, ctx.epilogue.negative_slope)
         output_padding = ctx.output_padding if transposed else (0, 0)
         direct = passes.direct_backward(grad, image, weight, transposed, output_padding, request, needs)
         if direct is not None:
