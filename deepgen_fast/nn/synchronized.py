@@ -14,6 +14,7 @@ from deepgen_fast.nn import batch_norm, layers
 from deepgen_fast.ops.activation import ACTIVATIONS
 from deepgen_fast.ops.batch_norm_act.function import Norm
 from deepgen_fast.ops.batch_norm_act.synchronized import normalise_by_processes
+from deepgen_fast.ops.memory_format import owned
 
 _paused = False
 
@@ -47,7 +48,7 @@ class Synchronized(nn.Module):
         output = normalise_by_processes(image, *options)
         if running.counted:
             self.num_batches_tracked.add_(1)
-        return output if image is input else output.view(input.shape)
+        return output if image is input else owned(output.view(input.shape))
 
     def forward(self: Any, input: Tensor) -> Tensor:
         if not self.synchronizes():

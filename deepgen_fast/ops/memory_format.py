@@ -41,16 +41,25 @@ def result_channels_last(image: Tensor, weight: Tensor) -> bool:
 
 
 def in_format(image: Tensor, last: bool) -> Tensor:
-    """``image`` itself where its strides say that format, else a copy; of a 1x1 image another view."""
+    """``image`` itself where its strides say that format, else a copy."""
     if last == channels_last(image) or image.numel() == 0:
         return image
-    if image.shape[2] == image.shape[3] == 1:  # contiguous in both senses, so ``contiguous`` would leave the strides
-        batch, channels = image.shape[:2]
-        flat = image.reshape(batch, channels)
-        return flat.view(batch, 1, 1, channels).permute(0, 3, 1, 2) if last else flat.view(batch, channels, 1, 1)
     if _transposes(image):
         return torch.ops.deepgen_fast.in_format.default(image, last)
-    return image.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    form = torch.channels_last if last else torch.contiguous_format
+    if image.shape[2] == image.shape[3] == 1:  # contiguous in both senses, so ``contiguous`` would leave the strides
+        return image.clone(memory_format=form)
+    return image.contiguous(memory_format=form)
+
+
+def owned(view: Tensor) -> Tensor:
+    """The view as a tensor of its own, for a result whose base nobody else has.
+
+    Autograd lets nobody edit in place a view that a Function returned, nor detach any view in place. In the same
+    memory where PyTorch's ``_unsafe_view`` keeps the strides, which tell the memory format; else a copy.
+    """
+    own = torch.ops.aten._unsafe_view.default(view, view.shape)
+    return own if own.stride() == view.stride() else view.clone()
 
 
 def _transposes(image: Tensor) -> bool:

@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from deepgen_fast.ops.memory_format import owned
 from deepgen_fast.ops.triton_math import divide, positive_part
 from deepgen_fast.ops.triton_tiles import is_wide
 
@@ -33,8 +34,10 @@ def channels_last(tensor: Tensor) -> Tensor:
 
 def empty_channels_last(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Uninitialised [batch, channels, *space], channels contiguous."""
+    if len(shape) == 4:
+        return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
     batch, channels, *space = shape
-    return torch.empty((batch, *space, channels), dtype=dtype, device=device).movedim(-1, 1)
+    return owned(torch.empty((batch, *space, channels), dtype=dtype, device=device).movedim(-1, 1))
 
 
 def channel_unit(channels: int) -> int:

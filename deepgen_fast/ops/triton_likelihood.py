@@ -238,7 +238,7 @@ def run_likelihood(
                 **launch_options(tile),
             )  # fmt: skip
         if row_value:
-            outputs = outputs._replace(value=row_sums(outputs.value).view(leading))
+            outputs = outputs._replace(value=row_sums(outputs.value, leading))
         if row_logvar:
-            outputs = outputs._replace(grad_logvar=row_sums(outputs.grad_logvar).view(leading))
+            outputs = outputs._replace(grad_logvar=row_sums(outputs.grad_logvar, leading))
     return outputs

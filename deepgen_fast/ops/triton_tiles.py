@@ -17,6 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from deepgen_fast.ops.memory_format import owned
 from deepgen_fast.ops.rows import accumulation_dtype
 
 LONGEST_TILED_ROW = 4096
@@ -114,14 +115,15 @@ def row_sums_kernel(partial_ptr, sum_ptr, rows, chunks, ROWS: tl.constexpr, COLS
     tl.store(sum_ptr + row, total, mask=row < rows)
 
 
-def row_sums(partials: Tensor) -> Tensor:
-    """Sum partials [rows, chunks] over chunks, in an order that depends on the number of chunks alone."""
+def row_sums(partials: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Sum partials [rows, chunks], which nobody else has, over chunks, in an order that depends on the number of chunks
+    alone; in a ``shape`` of as many numbers as there are rows."""
     rows, chunks = partials.shape
     if chunks == 1:
-        return partials.view(rows)
+        return owned(partials.view(shape))
     if partials.numel() == 0:  # rows of no columns
-        return partials.new_zeros(rows)
-    sums = partials.new_empty(rows)
+        return partials.new_zeros(shape)
+    sums = partials.new_empty(shape)
     cols = min(1024, max(4, triton.next_power_of_2(chunks)))
     tile_rows = max(1, 1024 // cols)
     row_sums_kernel[(triton.cdiv(rows, tile_rows),)](

@@ -8,6 +8,7 @@ from deepgen_fast import backends
 from deepgen_fast.ops import checks
 from deepgen_fast.ops.autograd import apply_function
 from deepgen_fast.ops.bernoulli_log_likelihood.autograd import BernoulliLogLikelihood
+from deepgen_fast.ops.memory_format import owned
 
 
 def bernoulli_log_likelihood(
@@ -52,5 +53,5 @@ def bernoulli_log_likelihood(
     rows, order = checks.rows_in_memory_order(logits, target, mask)
     value = apply_function(BernoulliLogLikelihood, *rows, elementwise, chosen)
     if elementwise:
-        return value if order is None else value.permute(order)
+        return value if order is None else owned(value.permute(order))
     return value if reduction == "sample" else checks.reduce(value, reduction)

@@ -7,6 +7,7 @@ from torch import Tensor
 from deepgen_fast.ops.batch_norm_act.function import Norm
 from deepgen_fast.ops.convolution.arguments import check_activation, check_operands
 from deepgen_fast.ops.convolution.normalised import check_norm, conv_act, conv_norm_act
+from deepgen_fast.ops.memory_format import owned
 
 
 def conv_bn_act(
@@ -76,4 +77,4 @@ def conv_bn_act(
         output = conv_norm_act(operands, False, norm, training, code, negative_slope)
     else:
         output = conv_act(operands, False, code, negative_slope)
-    return output if x.dim() == 4 else output.squeeze(0)
+    return output if x.dim() == 4 else owned(output.squeeze(0))

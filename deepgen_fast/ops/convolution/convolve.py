@@ -12,6 +12,7 @@ from deepgen_fast.ops.convolution.algorithm import KERNELS
 from deepgen_fast.ops.convolution.arguments import Operands, check_operands, recall
 from deepgen_fast.ops.convolution.autograd import Conv2d, ConvTranspose2d
 from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue
+from deepgen_fast.ops.memory_format import owned
 
 
 def convolution(
@@ -31,7 +32,7 @@ def convolution(
             pass
     operands = check_operands(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     output = plain_convolution(operands, transposed)
-    return output if x.dim() == 4 else output.squeeze(0)
+    return output if x.dim() == 4 else owned(output.squeeze(0))
 
 
 def _all_direct(known: list[bool | None], *tensors: Tensor | None) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair, Shapes
 from deepgen_fast.ops.convolution.reference import epilogue
-from deepgen_fast.ops.memory_format import channels_last
+from deepgen_fast.ops.memory_format import channels_last, owned
 
 
 def serves(geometry: Geometry, shapes: Shapes) -> bool:
@@ -27,9 +27,9 @@ def _matrix(image: Tensor, last: bool) -> Tensor:
 
 
 def _image(matrix: Tensor, channels: int, size: Pair, last: bool) -> Tensor:
-    if last:
-        return matrix.view(-1, *size, channels).permute(0, 3, 1, 2)
-    return matrix.view(-1, channels, *size)
+    """The matrix, which nobody else has, as an image ``[rows, channels, height, width]``."""
+    image = matrix.view(-1, *size, channels).permute(0, 3, 1, 2) if last else matrix.view(-1, channels, *size)
+    return owned(image)
 
 
 def _cheaper_order(first: Tensor, second: Tensor) -> bool:

@@ -16,6 +16,7 @@ from deepgen_fast.ops.convolution.geometry import Geometry, Pair
 from deepgen_fast.ops.convolution.precision import tf32_allowed
 from deepgen_fast.ops.convolution.triton_kernels import convolution_kernel, weight_gradient_kernel
 from deepgen_fast.ops.convolution.triton_tiles import convolution_tile, is_packed, weight_gradient_tile
+from deepgen_fast.ops.memory_format import owned
 from deepgen_fast.ops.triton_activation import NO_ACTIVATION, activation_constants
 from deepgen_fast.ops.triton_channels import (
     Moments,
@@ -228,4 +229,4 @@ def conv2d_weight_gradient(small: Tensor, large: Tensor, kernel: int, stride: in
             WIDE=is_wide(small.numel(), large.numel(), partial.numel(), splits * steps * tile.depth), **tile.options(),
         )  # fmt: skip
         gradient = column_sums(partial, small.dtype)
-    return gradient.view(small_channels, kernel, kernel, large_channels).movedim(-1, 1)
+    return owned(gradient.view(small_channels, kernel, kernel, large_channels).movedim(-1, 1))

@@ -80,9 +80,9 @@ def _latent_pass(
         )  # fmt: skip
         if need_gradients:
             launch(None, None, column_weight, True)
-        return _LatentPass(row_sums(kl), grad_mean, grad_scale, column_term)
+        return _LatentPass(row_sums(kl, (batch,)), grad_mean, grad_scale, column_term)
     launch(kl, None, None, need_gradients)
-    return _LatentPass(row_sums(kl), grad_mean, grad_scale, None)
+    return _LatentPass(row_sums(kl, (batch,)), grad_mean, grad_scale, None)
 
 
 def _logvar_gradient(grad: Tensor, logvar: Tensor | None) -> Tensor:

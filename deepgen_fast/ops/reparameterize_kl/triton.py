@@ -255,7 +255,7 @@ def reparameterize_kl(
             ROWS=tile.rows, COLS=tile.cols, CHUNKED=tile.chunks > 1, FULL=tile.full,
             WIDE=is_wide(z.numel(), mean.numel()), **launch_options(tile),
         )  # fmt: skip
-        return z, kl if elementwise_kl else row_sums(kl)
+        return z, kl if elementwise_kl else row_sums(kl, (batch,))
 
 
 @traceable(

@@ -50,10 +50,13 @@ def guarded_outputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     empty: Callable[..., Tensor] = torch.empty
 
-    def guarded_empty(*size, dtype=None, device=None, **rest) -> Tensor:
-        if rest or dtype is None:
-            return empty(*size, dtype=dtype, device=device, **rest)
+    def guarded_empty(*size, dtype=None, device=None, memory_format=None, **rest) -> Tensor:
         shape = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
+        if memory_format is torch.channels_last:
+            batch, channels, *space = shape
+            return guarded_empty(batch, *space, channels, dtype=dtype, device=device, **rest).permute(0, 3, 1, 2)
+        if rest or dtype is None or memory_format is not None:
+            return empty(*size, dtype=dtype, device=device, memory_format=memory_format, **rest)
         if torch.Size(shape).numel() > _LARGEST_GUARDED:
             return empty(shape, dtype=dtype, device=device)
         return guarded(torch.Size(shape), dtype, torch.device(device or "cpu"))
