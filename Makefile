@@ -26,7 +26,8 @@ SOURCES := setup.py $(wildcard build_support/*.py) $(shell find csrc -name '*.h'
 
 $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 	$(BIN)/python setup.py --quiet build_ext --inplace
-	@touch $@
+	@# Where it failed the package works without it, and the next call tries again.
+	@test -e deepgen_fast/_not_built.txt || touch $@
 
 build: $(VENV)/.built ## the native libraries, in place
 
@@ -64,4 +65,4 @@ wheel: environment ## source distribution and wheel, in dist/
 	$(BIN)/pip install --quiet build && $(BIN)/python -m build --no-isolation
 
 clean: ## remove what was built, not the environment
-	rm -rf build dist *.egg-info deepgen_fast/*.so $(VENV)/.built
+	rm -rf build dist *.egg-info deepgen_fast/*.so deepgen_fast/_*not_built.txt $(VENV)/.built

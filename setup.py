@@ -14,13 +14,13 @@ if reason:
     print(f"deepgen_fast: building without the CPU library: {reason}. The reference and Triton backends still work.")
 
 
-class Build(cpu.ParallelBuild):
+class Build(cpu.NativeBuild):
     """The CPU library, and beside it the CUDA library where a CUDA compiler and a CUDA torch are found."""
 
     def run(self) -> None:
         super().run()
-        cpu_library = Path(self.get_ext_fullpath("deepgen_fast._C"))
+        cpu_library = Path(self.get_ext_fullpath(cpu.MODULE))
         print(f"deepgen_fast: {cuda.build(cpu_library.with_name(cuda.LIBRARY.name))}")
 
 
-setup(ext_modules=[] if reason else [cpu.extension()], cmdclass={"build_ext": Build})
+setup(ext_modules=[] if reason else [cpu.extension()], cmdclass={"build_ext": Build, "build_py": cpu.PythonBuild})

@@ -1,7 +1,7 @@
 """Builds deepgen_fast._C: the stable-ABI CPU operators and the pybind11 module, in one library.
 
-The sources are compiled in parallel. Where no C++ compiler or no torch is found, the package still installs, with the
-plain-torch reference and Triton backends, and the build says so.
+The sources are compiled in parallel. Where the library cannot be built the package still installs, with the plain-torch
+reference and Triton backends; the build says so, and a file in the package says why (see ``record``).
 """
 
 from __future__ import annotations
@@ -13,17 +13,36 @@ import platform
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.errors import BaseError, CCompilerError
 
-from build_support import TORCH_TARGET_VERSION, torch_directory, torch_include_paths
+from build_support import TORCH_TARGET_VERSION, record, torch_directory, torch_include_paths
+
+MODULE = "deepgen_fast._C"
+SWITCH = "DEEPGEN_FAST_BUILD_CPU"  # build time only: 1 fails where the library cannot be built, 0 leaves it out
+
+
+def is_required() -> bool:
+    """Whether an installation without the library is a failed one.
+
+    Raises:
+        SystemExit: SWITCH is neither 0 nor 1.
+    """
+    value = os.environ.get(SWITCH, "")
+    if value not in ("", "0", "1"):
+        raise SystemExit(f"{SWITCH} must be 0 (leave the CPU library out), 1 (fail without it) or unset, got {value!r}")
+    return value == "1"
 
 
 def why_not() -> str | None:
     """The reason why the CPU library cannot be built here, or None."""
-    if os.environ.get("DEEPGEN_FAST_BUILD_CPU") == "0":
-        return "DEEPGEN_FAST_BUILD_CPU=0 leaves it out"
+    if os.environ.get(SWITCH) == "0":
+        return f"{SWITCH}=0 left it out"
     if torch_directory() is None:
         return "torch is not installed (its headers are needed)"
     if importlib.util.find_spec("pybind11") is None:
@@ -43,9 +62,8 @@ def extension() -> Extension:
     assert torch is not None
     sources = sorted([*glob.glob("csrc/ops/*/*.cpp"), *glob.glob("csrc/cpu/*.cpp"), "csrc/bindings.cpp"])
     headers = sorted(glob.glob("csrc/**/*.h", recursive=True))
-    openmp = [] if sys.platform == "darwin" else ["-fopenmp"]
     return Extension(
-        "deepgen_fast._C",
+        MODULE,
         sources,
         depends=headers,
         # Before torch's own copy of pybind11, which refuses a source that keeps to the stable ABI.
@@ -66,16 +84,55 @@ def extension() -> Extension:
             # GCC 12 warns of its own AVX-512 headers.
             "-Wno-maybe-uninitialized",
             "-Wno-uninitialized",
-            *openmp,
         ],
-        extra_link_args=openmp,
         language="c++",
-        optional=True,
+        optional=not is_required(),
     )
 
 
-class ParallelBuild(build_ext):
-    """build_ext that compiles an extension's sources side by side, longest first."""
+def settle(folder: Path, reason: str) -> None:
+    """There is no library to build: note it in the package's folder, unless one from an earlier build lies there.
+
+    Raises:
+        SystemExit: the library is required.
+    """
+    if is_required():
+        raise SystemExit(f"deepgen_fast: {SWITCH}=1, but the CPU library cannot be built: {reason}")
+    if not any((folder / f"_C{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
+        record.write(folder, record.CPU, reason)
+
+
+class PythonBuild(build_py):
+    """build_py that notes why there is no library to build: setuptools does not come to build_ext then."""
+
+    def run(self) -> None:
+        super().run()
+        if reason := why_not():
+            here = self.get_package_dir("deepgen_fast") if self.editable_mode else f"{self.build_lib}/deepgen_fast"
+            settle(Path(here), reason)
+
+
+class NativeBuild(build_ext):
+    """build_ext that compiles an extension's sources side by side, longest first, and notes why it failed."""
+
+    def run(self) -> None:
+        self._failure: tuple[str, str] | None = None
+        inplace = self.inplace
+        try:
+            super().run()
+        finally:
+            self.inplace = inplace
+            self._note()
+
+    def _note(self) -> None:
+        library = Path(self.get_ext_fullpath(MODULE))
+        if self._failure:
+            library.unlink(missing_ok=True)  # what lies there is of other sources than these
+            record.write(library.parent, record.CPU, *self._failure)
+        elif reason := why_not():
+            settle(library.parent, reason)
+        else:
+            record.clear(library.parent, record.CPU)
 
     def build_extension(self, ext: Extension) -> None:
         compile_one = self.compiler.compile
@@ -83,11 +140,20 @@ class ParallelBuild(build_ext):
         def compile_all(sources, *args, **kwargs):
             by_size = sorted(sources, key=lambda source: ("avx" not in source, source))
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                objects = pool.map(lambda source: compile_one([source], *args, **kwargs), by_size)
-                return [item for group in objects for item in group]
+                objects = [pool.submit(compile_one, [source], *args, **kwargs) for source in by_size]
+                try:
+                    return [item for group in objects for item in group.result()]
+                except BaseException:
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise
 
         self.compiler.compile = compile_all
         try:
-            super().build_extension(ext)
+            with record.listening() as said:
+                super().build_extension(ext)
+        except (CCompilerError, BaseError) as error:
+            Path(self.get_ext_fullpath(ext.name)).unlink(missing_ok=True)  # of an earlier build; it would be installed
+            self._failure = (record.summary(said.text) or str(error)[:300], f"{said.text}\n{error}\n")
+            raise  # setuptools goes on where the extension is optional
         finally:
             self.compiler.compile = compile_one

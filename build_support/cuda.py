@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_support import TORCH_TARGET_VERSION, torch_directory, torch_include_paths
+from build_support import TORCH_TARGET_VERSION, record, torch_directory, torch_include_paths
 
 ROOT = Path(__file__).resolve().parents[1]
 CSRC = ROOT / "csrc"
@@ -149,9 +149,11 @@ def build(output: Path = LIBRARY, temporary: Path = ROOT / "build" / "cuda") -> 
             list(pool.map(_run, commands))
         _run(link_command(toolkit, objects, output))
     except (OSError, RuntimeError) as error:
-        log = temporary / "error.log"
-        log.write_text(str(error))
-        return f"CUDA operators not built: the compiler failed, see {log}."
+        output.unlink(missing_ok=True)  # of other sources than these
+        reason = record.summary(str(error)) or "the compiler failed"
+        record.write(output.parent, record.CUDA, reason, str(error))
+        return f"CUDA operators not built: {reason}; see {output.parent / record.CUDA}."
+    record.clear(output.parent, record.CUDA)
     built_for = ", ".join(f"sm_{number}" for number in toolkit.architectures())
     return f"CUDA operators built: {output.name} for {built_for} with {toolkit.nvcc}."
 

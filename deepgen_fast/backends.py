@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import sys
+import warnings
+from collections.abc import Iterator
 from functools import cache, lru_cache
+from pathlib import Path
 
 import torch
 
@@ -51,6 +56,8 @@ def _choose(backend: str, device_type: str) -> str:
 def choose(backend: str, device: torch.device) -> str:
     """Resolve ``backend`` for tensors on ``device``.
 
+    Where ``auto`` finds none of the fused backends of a device, the first call in a process warns, with the reason.
+
     Raises:
         ValueError: for a name that is not a backend, or a backend that does not serve this device.
         RuntimeError: for a backend that is not available here; says why and what to do.
@@ -65,12 +72,51 @@ def choose(backend: str, device: torch.device) -> str:
             "backend='triton' needs tensors on a GPU, got tensors on cpu "
             "(set TRITON_INTERPRET=1 before importing to run the interpreter)"
         )
-    return _resolve(backend, device_type)
+    chosen = _resolve(backend, device_type)
+    if chosen == "reference" and backend == "auto" and device_type in AUTO:
+        _warn_once(device_type)
+    return chosen
 
 
 @constant_while_tracing  # a graph depends on the choice, not on how it is made
 def _resolve(backend: str, device_type: str) -> str:
     return _choose(backend, device_type)
+
+
+_warns = True
+
+
+@constant_while_tracing  # a warning is no part of a graph
+def _warn_once(device_type: str) -> bool:
+    global _warns
+    if _warns:
+        _warns = False
+        missing = "; ".join(f"{b}: {reason}" for b in AUTO[device_type] if (reason := unavailable(b)))
+        warnings.warn(
+            f"deepgen_fast: plain PyTorch runs in place of the fused {device_type} kernels ({missing}). "
+            "print(deepgen_fast.doctor()) says what to do",
+            stacklevel=_outside(),
+        )
+    return True
+
+
+def _outside() -> int:
+    """``stacklevel`` of the user's line: the last that is neither in this package nor in torch."""
+    ours, level, frame = tuple(str(Path(module).parent) for module in (__file__, torch.__file__)), 1, sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(ours):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """A report on what would run is no call of an operator: it neither warns nor keeps one from warning."""
+    global _warns
+    before, _warns = _warns, False
+    try:
+        yield
+    finally:
+        _warns = before
 
 
 def _triton_interprets() -> bool:

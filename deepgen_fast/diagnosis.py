@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from deepgen_fast import backends, native
+from deepgen_fast import backends, installation, native
 from deepgen_fast._version import __version__
 from deepgen_fast.ops.batch_norm_act.launch import launching_backend
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, choose
@@ -54,12 +54,16 @@ _DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "tomli_w": "tomli-
 
 
 class Finding(NamedTuple):
-    """One line of the report: ok is None for a plain fact, remedy says what to do when ok is False."""
+    """One line of the report: ok is None for a plain fact, remedy says what to do when ok is False.
+
+    details are lines to show below, such as a compiler's errors.
+    """
 
     name: str
     value: str
     ok: bool | None = None
     remedy: str = ""
+    details: tuple[str, ...] = ()
 
 
 class Section(NamedTuple):
@@ -95,6 +99,7 @@ class DoctorReport(NamedTuple):
             width = max(len(finding.name) for finding in section.findings)
             for finding in section.findings:
                 lines.append(f"  {marks[finding.ok]} {finding.name:<{width}}  {finding.value}")
+                lines += [f"    {'':<{width}}     {line}" for line in finding.details]
                 if finding.remedy:
                     lines.append(f"    {'':<{width}}  -> {finding.remedy}")
             lines.append("")
@@ -106,7 +111,8 @@ def doctor() -> DoctorReport:
 
     Changes nothing and raises nothing; a missing part is a finding with its reason and remedy.
     """
-    return DoctorReport((_versions(), _libraries(), _automatic_choice(), _optional_packages()))
+    with backends.silent():
+        return DoctorReport((_versions(), _libraries(), _automatic_choice(), _optional_packages()))
 
 
 def _versions() -> Section:
@@ -136,8 +142,11 @@ def _cpu_library() -> Finding:
     reason = backends.unavailable("cpu")
     if reason is None:
         return Finding("CPU library", f"loaded, instruction set {native.cpu_instruction_set()}", True)
-    remedy = "install a C++ compiler (g++ or clang), then: pip install --force-reinstall --no-deps deepgen_fast"
-    return Finding("CPU library", f"{reason}; the plain torch reference runs in its place", False, remedy)
+    value = f"{reason}; the plain torch reference runs in its place"
+    if reason.startswith(("this processor runs none", "DEEPGEN_FAST_ISA=")):  # no build would help
+        return Finding("CPU library", value, False)
+    remedy = f"install a C++ compiler (g++ 11, clang 14 or newer), then: {installation.build_command()}"
+    return Finding("CPU library", value, False, remedy, installation.recorded_errors(installation.CPU_RECORD))
 
 
 def _cuda_library() -> Finding:
@@ -146,8 +155,8 @@ def _cuda_library() -> Finding:
         return Finding("CUDA library", "loaded", True)
     if not torch.cuda.is_available():
         return Finding("CUDA library", f"{reason}; not needed here: torch finds no GPU")
-    remedy = "install nvcc of torch's CUDA version, then: pip install --force-reinstall --no-deps deepgen_fast"
-    return Finding("CUDA library", reason, False, remedy)
+    remedy = f"install nvcc of torch's CUDA version, then: {installation.build_command()}"
+    return Finding("CUDA library", reason, False, remedy, installation.recorded_errors(installation.CUDA_RECORD))
 
 
 def _triton() -> Finding:

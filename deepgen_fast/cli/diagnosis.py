@@ -35,7 +35,7 @@ def doctor(plain: Annotated[bool, typer.Option("--plain", help="Plain text, for 
     for section in report.sections:
         table = Table(title=section.title, title_justify="left", title_style="bold", show_header=False, box=None)
         for finding in section.findings:
-            value = Text(finding.value)
+            value = Text("\n".join((finding.value, *finding.details)))
             if finding.remedy:
                 value.append(f"\n→ {finding.remedy}", "yellow")
             table.add_row(marks[finding.ok], finding.name, value)

@@ -231,7 +231,7 @@ def test_explicit_backend_that_cannot_run_says_why() -> None:
         if available:
             continue
         assert reason
-        device = "cuda" if backend == "cuda" else "cpu"
+        device = "cpu" if backend == "cpu" else "cuda"
         with pytest.raises(RuntimeError, match="cannot run"):
             backends.choose(backend, torch.device(device))
 
