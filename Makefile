@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment build quickstart test test-slow check format benchmark benchmark-convolutions gpu-check cuda-budget triton-budget wheel clean
+.PHONY: help environment build quickstart test test-slow check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ benchmark: build ## every operator and the VAE epoch against eager, torch.compil
 
 benchmark-convolutions: build ## convolution layers and DCGAN's networks, each pass; writes benchmarks/CONVOLUTIONS.md
 	$(BIN)/python -m benchmarks.convolution
+
+benchmark-networks: build ## twelve well-known networks, plain, compiled and accelerated; writes benchmarks/NETWORKS.md
+	$(BIN)/python -m benchmarks.networks
 
 gpu-check: build ## on a CUDA machine: build, test and measure on the device; elsewhere: say what is missing
 	$(BIN)/python scripts/gpu_check.py
