@@ -27,6 +27,8 @@ def one_line(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     # str() of a KeyError is the repr of its key.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    # The frames of C++ that torch adds are for --debug.
+    text = text.split("Exception raised from ")[0]
     message = "; ".join(line.strip() for line in text.splitlines() if line.strip())
     if isinstance(error, _EXPECTED) and message:
         return message

@@ -14,6 +14,9 @@ from torch.utils.data import Dataset
 from deepgen_fast.data.checks import DataError, to_images
 from deepgen_fast.data.splits import DatasetSplits, Split
 
+#: Those that unpickle a file from their folder without a checksum of it: it could run any code.
+_UNPICKLING = frozenset({"LSUN", "LSUNClass"})
+
 
 class SingleImages(Dataset[Tensor]):
     """The images alone of a data set of ``(image, label)``: item i is float32 ``[C, H, W]`` in [0, 1].
@@ -76,6 +79,10 @@ def load_torchvision(
     known = {key.lower(): key for key in dir(datasets) if inspect.isclass(getattr(datasets, key))}
     if name.lower() not in known:
         raise DataError(f"{name}: torchvision has no such data set; it has {', '.join(sorted(known.values()))}")
+    if known[name.lower()] in _UNPICKLING:
+        raise DataError(
+            f"{name}: is not loaded, because torchvision unpickles a file in its folder, which can run any code"
+        )
     factory = getattr(datasets, known[name.lower()])
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     train = _split(_construct(factory, root, download, True), name, size, in_memory_limit)
@@ -97,8 +104,8 @@ def _construct(factory: Any, root: Path, download: bool, train: bool) -> Any:
         arguments["download"] = download
     try:
         return factory(str(root), **arguments)
-    except (RuntimeError, OSError, ValueError) as error:
-        advice = "" if download else " (download=True fetches missing files)"
+    except (RuntimeError, OSError, ValueError, TypeError, ImportError) as error:
+        advice = "" if download else " (load_dataset(..., download=True) fetches missing files)"
         raise DataError(f"{factory.__name__}: torchvision could not load it from {root}: {error}{advice}") from error
 
 

@@ -5,24 +5,37 @@ A run directory's ``config.toml`` holds all of it, so that the same file gives t
 
 from __future__ import annotations
 
+import operator
+import reprlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import numpy
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # Python 3.10
     import tomli as tomllib
 
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+# A boolean is no number and a number no boolean. Of integers, those that torch's sizes and TOML's numbers can hold.
+_LARGEST = 2**63 - 1
+_LARGEST_SIZE = 2**31 - 1
+_AS_INTEGER = BeforeValidator(lambda value: operator.index(value) if isinstance(value, numpy.integer) else value)
+Size = Annotated[int, _AS_INTEGER, Field(strict=True, ge=-_LARGEST_SIZE, le=_LARGEST_SIZE)]
+PositiveInt = Annotated[int, _AS_INTEGER, Field(strict=True, ge=1, le=_LARGEST_SIZE)]
+NonNegativeInt = Annotated[int, _AS_INTEGER, Field(strict=True, ge=0, le=_LARGEST_SIZE)]
+Seed = Annotated[int, _AS_INTEGER, Field(strict=True, ge=0, le=_LARGEST)]
+ByteCount = Annotated[int, _AS_INTEGER, Field(strict=True, ge=1, le=_LARGEST)]
+Workers = Annotated[int, _AS_INTEGER, Field(strict=True, ge=0, le=4096)]  # processes or threads of one machine
+Boolean = Annotated[bool, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 class ConfigError(ValueError):
@@ -52,7 +65,7 @@ class DataConfig(Section):
     array_key: str | None = Field(default=None, description="which array of an .npz")
     validation_fraction: Fraction = Field(default=0.1, description="part of the training data held out for validation")
     test_fraction: Fraction = Field(default=0.1, description="part held out for testing, where there is no test set")
-    split_seed: NonNegativeInt = Field(default=0, description="of the division; not the seed of training")
+    split_seed: Seed = Field(default=0, description="of the division; not the seed of training")
     labels_per_class: NonNegativeInt | None = Field(
         default=None,
         description="labels of each class that training may use, chosen by split_seed, for systems that learn from "
@@ -62,9 +75,9 @@ class DataConfig(Section):
         default="none", description="grey pixels to binary ones"
     )
     root: str = Field(default="data", description="folder of torchvision's files")
-    download: bool = Field(default=False, description="whether torchvision may download")
-    num_workers: NonNegativeInt = Field(default=0, description="reader processes, for data too large for memory")
-    in_memory_limit: PositiveInt = Field(default=2 << 30, description="bytes up to which images are held in memory")
+    download: Boolean = Field(default=False, description="whether torchvision may download")
+    num_workers: Workers = Field(default=0, description="reader processes, for data too large for memory")
+    in_memory_limit: ByteCount = Field(default=2 << 30, description="bytes up to which images are held in memory")
 
 
 class ModelConfig(Section):
@@ -119,13 +132,13 @@ class TrainerConfig(Section):
 
     epochs: PositiveInt = Field(default=50, description="passes over the training data")
     batch_size: PositiveInt = Field(default=128, description="examples a step")
-    drop_last: bool = Field(default=False, description="leave out a last, smaller batch")
+    drop_last: Boolean = Field(default=False, description="leave out a last, smaller batch")
     learning_rate: PositiveFloat = Field(default=1e-3, description="of Adam, at its highest")
     weight_decay: NonNegativeFloat = Field(default=0.0, description="decoupled (AdamW)")
     schedule: Literal["none", "cosine", "step"] = Field(default="none", description="learning rate over the run")
     warmup_steps: NonNegativeInt = Field(default=0, description="steps over which the learning rate rises from 0")
     decay_epochs: PositiveInt = Field(default=20, description="epochs between two drops, schedule step")
-    decay_factor: Annotated[float, Field(gt=0, le=1)] = Field(
+    decay_factor: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
         default=0.5, description="factor of a drop, schedule step"
     )
     final_fraction: Fraction = Field(default=0.0, description="of the learning rate left at the end, schedule cosine")
@@ -133,7 +146,7 @@ class TrainerConfig(Section):
     precision: Literal["float32", "bf16"] = Field(
         default="float32", description="of the networks; weights stay float32"
     )
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    ema_decay: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = Field(
         default=None, description="moving average of the weights"
     )
     early_stopping: PositiveInt | None = Field(
@@ -145,7 +158,7 @@ class TrainerConfig(Section):
     log_every_steps: PositiveInt | None = Field(
         default=None, description="also write the loss to TensorBoard every so many"
     )
-    tensorboard: bool = Field(default=True, description="write TensorBoard files into the run directory")
+    tensorboard: Boolean = Field(default=True, description="write TensorBoard files into the run directory")
     checkpoint_seconds: NonNegativeFloat = Field(
         default=60.0, description="between two checkpoints; 0 writes one at every step"
     )
@@ -157,9 +170,11 @@ class TrainerConfig(Section):
     progress: Literal["auto", "bar", "lines", "none"] = Field(
         default="auto", description="auto: a bar on a terminal, else lines"
     )
-    threads: PositiveInt | None = Field(default=None, description="of torch on the CPU; torch's own choice if unset")
+    threads: Annotated[Workers, Field(ge=1)] | None = Field(
+        default=None, description="of torch on the CPU; torch's own choice if unset"
+    )
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
-    seed: NonNegativeInt = Field(default=0, description="decides initial weights, order of examples and noise")
+    seed: Seed = Field(default=0, description="decides initial weights, order of examples and noise")
 
 
 class RunConfig(Section):
@@ -225,7 +240,9 @@ class RunConfig(Section):
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except RecursionError as error:
+            raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
+        except ValueError as error:  # TOML's and UTF-8's errors, and numbers of thousands of digits
             raise ConfigError(f"{path}: not valid TOML: {error}") from error
         return cls.from_mapping(values, source=str(path))
 
@@ -255,6 +272,11 @@ class RunConfig(Section):
         return self.from_mapping(values, source="overrides")
 
 
+# Of what came, as much as tells it apart: it may fill a screen, or be nested too deeply to be shown.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
 def _systems() -> ModuleType:
     """The registry, which holds trainers, which need this module."""
     from deepgen_fast.trainers import systems
@@ -266,12 +288,14 @@ def describe(error: ValidationError) -> str:
     """Pydantic's findings in one line: field, what is wrong, what came."""
     findings = []
     for item in error.errors():
-        field = ".".join(str(part) for part in item["loc"]) or "config"
+        # Of a union's members pydantic names the validators, too, which say nothing to a user.
+        parts = [part for part in map(str, item["loc"]) if part.replace("_", "").isalnum()]
+        field = ".".join(parts) or "config"
         if item["type"] == "extra_forbidden":
             findings.append(f"{field}: no such field")
         elif item["type"] == "value_error":
             findings.append(f"{field}: {item['ctx']['error']}")
         else:
             message = item["msg"][0].lower() + item["msg"][1:]
-            findings.append(f"{field}: {message}, got {item['input']!r}")
+            findings.append(f"{field}: {message}, got {_SHORT.repr(item['input'])}")
     return "; ".join(findings)

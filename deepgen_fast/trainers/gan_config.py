@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from deepgen_fast.trainers.config import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, TrainerConfig
+from deepgen_fast.trainers.config import Boolean, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, TrainerConfig
 
 
 class GANTrainerConfig(TrainerConfig):
@@ -14,7 +14,7 @@ class GANTrainerConfig(TrainerConfig):
 
     epochs: PositiveInt = Field(default=25, description="passes over the training data")
     batch_size: PositiveInt = Field(default=64, description="real examples a discriminator step, and as many generated")
-    drop_last: bool = Field(
+    drop_last: Boolean = Field(
         default=True, description="leave out a last, smaller batch, which batch norm would see as another distribution"
     )
     learning_rate: PositiveFloat = Field(default=2e-4, description="of the generator's Adam, at its highest")

@@ -11,11 +11,12 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union
 
 from pydantic import Field, create_model
 
-from deepgen_fast.trainers.config import PositiveInt, Section
+from deepgen_fast.trainers.config import Boolean, Number, PositiveInt, Section, Size
 
 SomeSection = TypeVar("SomeSection", bound=Section)
 
@@ -94,11 +95,17 @@ def with_defaults(section: type[SomeSection], **defaults: Any) -> type[SomeSecti
     return create_model(section.__name__, __base__=section, __doc__=section.__doc__, **fields)
 
 
+_STRICT: dict[Any, Any] = {int: Size, float: Number, bool: Boolean}
+
+
 def _as_field(annotation: Any) -> Any:
-    """A sequence becomes a tuple: sections are frozen."""
-    if typing.get_origin(annotation) is Sequence:
-        return tuple.__class_getitem__((*typing.get_args(annotation), ...))
-    return annotation
+    """Numbers and booleans become those of the other sections; a sequence becomes a tuple: sections are frozen."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Sequence:
+        return tuple.__class_getitem__((_as_field(arguments[0]), ...))
+    if origin in (Union, UnionType):
+        return Union[tuple(_as_field(argument) for argument in arguments)]  # noqa: UP007 (made at run time)
+    return _STRICT.get(annotation, annotation) if isinstance(annotation, type) else annotation
 
 
 def argument_texts(build: Callable[..., Any]) -> dict[str, str]:

@@ -18,6 +18,6 @@ class LongTrainerConfig(TrainerConfig):
     batch_size: PositiveInt = Field(default=64, description="examples a step")
     learning_rate: PositiveFloat = Field(default=2e-3, description="of Adam, at its highest")
     schedule: Literal["none", "cosine", "step"] = Field(default="cosine", description="learning rate over the run")
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+    ema_decay: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = Field(
         default=0.99, description="moving average of the weights"
     )

@@ -79,5 +79,12 @@ def test_debug_shows_the_traceback(args: list[str]) -> None:
     assert "ValueError: beta" in result.stderr
 
 
+def test_frames_of_torch_are_for_debug() -> None:
+    error = RuntimeError(
+        "Overflow when unpacking long\nException raised from THPUtils_unpackLong at x.h:79\nframe #0: c10"
+    )
+    assert one_line(error) == "Overflow when unpacking long"
+
+
 def test_message_of_an_empty_exception_is_its_type() -> None:
     assert one_line(ValueError()) == "ValueError"

@@ -54,6 +54,18 @@ class PictureSet:
         return Image.fromarray(np.full((height, width, 3), index, dtype=np.uint8)), index
 
 
+class LSUN(TensorSet):
+    """Unpickles what lies in its folder."""
+
+    def __init__(self, root, **options):
+        raise AssertionError("its code was run")
+
+
+class NeedsMore(TensorSet):
+    def __init__(self, root, loader):
+        """Like DatasetFolder."""
+
+
 class MixedSizes(PictureSet):
     sizes = ((4, 4), (4, 5))
 
@@ -96,6 +108,13 @@ def test_large_sets_are_read_when_asked_for():
 def test_wrong_names_and_sizes_are_named(monkeypatch):
     with pytest.raises(DataError, match="torchvision has no such data set; it has ArraySet, MixedSizes"):
         load_dataset("ImageNot")
+    for kind in (LSUN, NeedsMore):
+        monkeypatch.setattr(sys.modules["torchvision.datasets"], kind.__name__, kind, raising=False)
+    for unpickling in ("LSUN", "lsun"):
+        with pytest.raises(DataError, match="is not loaded, because torchvision unpickles"):
+            load_dataset(unpickling)
+    with pytest.raises(DataError, match=r"NeedsMore: torchvision could not load it from data: .*loader"):
+        load_dataset("NeedsMore")
     with pytest.raises(DataError, match=r"image 1 has shape \[3, 4, 5\].*pass image_size"):
         load_dataset("MixedSizes")
     with pytest.raises(DataError, match=r"could not load it from missing: Dataset not found.*download=True"):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import typing
+
+import numpy as np
 import pytest
 
-from deepgen_fast.trainers import ConfigError, RunConfig, TrainerConfig
+from deepgen_fast.trainers import SYSTEMS, ConfigError, RunConfig, TrainerConfig
 
 
 def test_defaults_survive_toml(tmp_path):
@@ -65,7 +68,79 @@ def test_wrong_fields_are_named(values, message):
         RunConfig.from_mapping(values, source="mine")
 
 
+def fields():
+    """(system, section.field, annotation) of every system's config."""
+    for system in SYSTEMS:
+        config = RunConfig.for_system(system)()
+        for section in type(config).model_fields:
+            for name, field in type(getattr(config, section)).model_fields.items():
+                yield system, f"{section}.{name}", typing.get_type_hints(type(getattr(config, section)))[name], field
+
+
+def kinds(annotation) -> set[type]:
+    """The plain types in an annotation."""
+    if typing.get_args(annotation):
+        return set().union(*(kinds(argument) for argument in typing.get_args(annotation)))
+    return {annotation} if isinstance(annotation, type) else set()
+
+
+@pytest.mark.parametrize("value", [True, 10**30, 10**400, 2**63, 1.0, "1"], ids=lambda value: str(value)[:6])
+def test_integers_are_integers_and_have_bounds(value):
+    """A boolean is 1 to Python, and sizes past 64 bits are refused by torch with the frames of its C++."""
+    seen = 0
+    for system, key, annotation, _ in fields():
+        found = kinds(annotation)
+        if int not in found or not found.isdisjoint({float, str}):
+            continue
+        seen += 1
+        with pytest.raises(ConfigError, match=key):
+            RunConfig.for_system(system)().with_overrides({key: value})
+        if tuple in found:
+            with pytest.raises(ConfigError, match=key):
+                RunConfig.for_system(system)().with_overrides({key: [value]})
+    assert seen > 100
+
+
+@pytest.mark.parametrize("value", [True, "0.5"])
+def test_numbers_are_numbers(value):
+    for system, key, annotation, _ in fields():
+        if float in kinds(annotation) and str not in kinds(annotation):
+            given = [value, value] if tuple in kinds(annotation) else value
+            with pytest.raises(ConfigError, match=f"{key}.*: input should be a valid number"):
+                RunConfig.for_system(system)().with_overrides({key: given})
+
+
+@pytest.mark.parametrize("value", [1, 0, "yes", 1.0])
+def test_booleans_are_booleans(value):
+    for system, key, annotation, _ in fields():
+        if kinds(annotation) == {bool}:
+            with pytest.raises(ConfigError, match=f"{key}: input should be a valid boolean"):
+                RunConfig.for_system(system)().with_overrides({key: value})
+
+
+def test_bounds_are_told():
+    with pytest.raises(
+        ConfigError, match=r"model\.latent_dim: input should be less than or equal to 2147483647, got 1000"
+    ):
+        RunConfig().with_overrides({"model.latent_dim": 10**30})
+    with pytest.raises(
+        ConfigError, match=r"^overrides: data\.image_size: .*; data\.image_size: input should be a valid"
+    ):
+        RunConfig().with_overrides({"data.image_size": True})
+    assert RunConfig().with_overrides({"trainer.epochs": np.int64(3)}).trainer.epochs == 3
+
+
+def test_a_long_value_is_not_told_in_full():
+    with pytest.raises(ConfigError) as caught:
+        RunConfig().with_overrides({"trainer.epochs": "x" * 10_000})
+    assert len(str(caught.value)) < 300
+
+
 def test_wrong_files_are_named(tmp_path):
+    for content in ("a = " + "[" * 100_000, "a = " + "9" * 5000, "a = {b = " * 5000, "\0"):
+        (tmp_path / "odd.toml").write_text(content)
+        with pytest.raises(ConfigError, match=r"odd\.toml: not valid TOML"):
+            RunConfig.from_toml(tmp_path / "odd.toml")
     with pytest.raises(ConfigError, match=r"missing\.toml: cannot be read"):
         RunConfig.from_toml(tmp_path / "missing.toml")
     (tmp_path / "broken.toml").write_text("[trainer\nepochs = 3")

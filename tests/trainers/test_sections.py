@@ -71,6 +71,10 @@ def test_parameters_become_fields():
         ({"kind": "odd"}, "kind: input should be 'plain' or 'fancy', got 'odd'"),
         ({"depth": 1}, "depth: no such field"),
         ({"width": "x"}, "width: "),
+        ({"width": True}, "width: input should be a valid integer, got True"),
+        ({"width": 10**30}, "width: input should be less than or equal to 2147483647, got 1000"),
+        ({"channels": [4, True]}, "channels.1: input should be a valid integer, got True"),
+        ({"first": True}, "first: input should be a valid number, got True"),
         ({"event_shape": [0]}, "event_shape.0: input should be greater than or equal to 1, got 0"),
     ],
 )
