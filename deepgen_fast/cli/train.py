@@ -44,9 +44,19 @@ Resume = Annotated[
         exists=True,
         file_okay=False,
         metavar="RUN",
-        help="Go on with a stopped run, bit for bit as if it had not stopped. Only --epochs may stand "
-        "beside it: a "
-        "new total.",
+        help="Go on with a stopped run, bit for bit as if it had not stopped. Only --epochs may stand beside it, a new "
+        "total, and --checkpoint.",
+        rich_help_panel="Run",
+    ),
+]
+FromCheckpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="NAME",
+        help="With --resume: checkpoint to go on from, such as step-00001234, where the latest is damaged. Later ones "
+        "are removed.",
+        show_default="last",
         rich_help_panel="Run",
     ),
 ]
@@ -71,6 +81,7 @@ def vae(
     config: ConfigFile = None,
     out: Out = None,
     resume: Resume = None,
+    checkpoint: FromCheckpoint = None,
     settings: Settings = None,
     show_config: ShowConfig = False,
     data: flags.DataName = None,
@@ -124,7 +135,7 @@ def vae(
         deepgen-fast train vae --resume runs/plane --epochs 200
     """
     given = {flags.FIELDS[name]: value for name, value in locals().items() if name in flags.FIELDS}
-    train_run("vae", given, config, out, resume, settings, show_config)
+    train_run("vae", given, config, out, resume, checkpoint, settings, show_config)
 
 
 #: The flags above that are of the run, not of its config.
@@ -132,6 +143,7 @@ RUN_FLAGS: dict[str, Any] = {
     "config": ConfigFile,
     "out": Out,
     "resume": Resume,
+    "checkpoint": FromCheckpoint,
     "settings": Settings,
     "show_config": ShowConfig,
 }
@@ -143,6 +155,7 @@ def train_run(
     config: Path | None,
     out: Path | None,
     resume: Path | None,
+    checkpoint: str | None,
     settings: list[str] | None,
     show_config: bool,
 ) -> None:
@@ -151,11 +164,13 @@ def train_run(
     Args:
         system: NAME.
         given: fields of the config by flag, None where the flag was not given.
-        config, out, resume, settings, show_config: the flags of those names.
+        config, out, resume, checkpoint, settings, show_config: the flags of those names.
     """
     if resume is not None:
-        _resume(resume, system, given, others=[config, out, settings or None, show_config or None])
+        _resume(resume, system, given, checkpoint, others=[config, out, settings or None, show_config or None])
         return
+    if checkpoint is not None:
+        raise UsageError("--checkpoint: says where to go on from, and there is no --resume")
     chosen = _config(system, config, flags.overrides(given, settings or []))
     if show_config:
         from deepgen_fast.cli.config_text import annotated_toml
@@ -171,7 +186,11 @@ def train_run(
     splits = trainers.load_run_data(chosen)
     if processes.is_main:
         _announce(chosen, splits, directory)
-    _report(trainers.train(chosen, directory, splits=splits), directory, system)
+    try:
+        result = trainers.train(chosen, directory, splits=splits)
+    except trainers.ConfigError as error:
+        raise UsageError(str(error)) from error
+    _report(result, directory, system)
 
 
 def _config(system: str, path: Path | None, overrides: dict[str, Any]) -> RunConfig:
@@ -198,10 +217,10 @@ def default_directory(config: RunConfig) -> Path:
     return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _resume(directory: Path, system: str, given: dict[str, Any], others: list[Any]) -> None:
+def _resume(directory: Path, system: str, given: dict[str, Any], checkpoint: str | None, others: list[Any]) -> None:
     epochs = given.pop("trainer.epochs")
     if any(value is not None for value in (*given.values(), *others)):
-        raise UsageError("--resume takes the run's own config: only --epochs may stand beside it")
+        raise UsageError("--resume takes the run's own config: only --epochs may stand beside it, and --checkpoint")
     from deepgen_fast.trainers import CheckpointError, ConfigError, RunDirectory, resume
 
     try:
@@ -209,7 +228,7 @@ def _resume(directory: Path, system: str, given: dict[str, Any], others: list[An
             found = RunDirectory(directory).read_config().system
             if found != system:
                 raise ConfigError(f"{directory}: of another system: deepgen-fast train {found} --resume {directory}")
-        result = resume(directory, epochs)
+        result = resume(directory, epochs, checkpoint=checkpoint or "last")
     except (ConfigError, CheckpointError) as error:
         raise UsageError(f"--resume: {error}") from error
     _report(result, directory, system)

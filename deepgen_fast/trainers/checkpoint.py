@@ -6,17 +6,19 @@ A checkpoint is a directory::
         model.safetensors        weights and buffers under their state_dict keys
         ema.safetensors          averaged weights, when the run keeps them
         training.safetensors     optimiser moments, random states, sums of the running epoch (step-* only)
-        state.json               step, epoch, optimiser settings, early stopping; what kind of checkpoint this
-        is
+        state.json               step, epoch, position in the epoch, early stopping
+        SHA256SUMS               checksums of the other files
 
-It is written under a temporary name, flushed to the disk, and renamed: a directory of that name is complete.
+It is written under a temporary name, flushed to the disk, and renamed: a directory of that name is complete. A file
+that changed afterwards is noticed, and whatever a checkpoint holds is compared with what it must hold before any of it
+is used (``checkpoint_files.py``).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import reprlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,16 +27,24 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from deepgen_fast.trainers.checkpoint_files import (
+    CheckpointLayout,
+    check_sum,
+    check_tensors,
+    read_json,
+    read_sums,
+    read_tensors,
+    specs_of,
+    write_sums,
+)
+from deepgen_fast.trainers.errors import CheckpointError
+
 FORMAT = 1
-_NAME = re.compile(r"^(step|best)-(\d{8,})$")
-_TEMPORARY = ".writing-"
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint is missing, damaged, or not of this model or format."""
+WRITING = ".writing-"
+_MODEL, _EMA, _TRAINING, _STATE = "model.safetensors", "ema.safetensors", "training.safetensors", "state.json"
 
 
 @dataclass
@@ -62,6 +72,12 @@ class Checkpoint:
             _clone(self.training),
         )
 
+    def layout(self) -> CheckpointLayout:
+        """What a checkpoint that can stand in for this one must hold."""
+        return CheckpointLayout(
+            specs_of(self.model), None if self.ema is None else specs_of(self.ema), specs_of(self.training)
+        )
+
     def non_finite(self) -> list[str]:
         """Names of the floating point tensors that hold NaN or infinity."""
         named = [
@@ -85,6 +101,13 @@ def _clone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
 
 
+def tensors_under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those named ``PREFIX.NAME``, as ``NAME``."""
+    return {
+        name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")
+    }
+
+
 def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint so that ``directory`` exists only when all of it is on the disk.
 
@@ -95,19 +118,20 @@ def write_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     """
     if directory.exists():
         return
-    temporary = directory.parent / f"{_TEMPORARY}{directory.name}"
+    temporary = directory.parent / f"{WRITING}{directory.name}"
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        _save(temporary / "model.safetensors", checkpoint.model)
+        _save(temporary / _MODEL, checkpoint.model)
         if checkpoint.ema is not None:
-            _save(temporary / "ema.safetensors", checkpoint.ema)
+            _save(temporary / _EMA, checkpoint.ema)
         if checkpoint.training:
-            _save(temporary / "training.safetensors", checkpoint.training)
-        state = temporary / "state.json"
+            _save(temporary / _TRAINING, checkpoint.training)
+        state = temporary / _STATE
         state.write_text(json.dumps({"format": FORMAT, **checkpoint.state}, indent=1), encoding="utf-8")
         _flush(state)
+        _flush(write_sums(temporary))
         _flush(temporary)
         os.rename(temporary, directory)
         _flush(directory.parent)
@@ -135,97 +159,45 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def read_checkpoint(directory: Path) -> Checkpoint:
+def read_checkpoint(directory: Path, layout: CheckpointLayout | None = None) -> Checkpoint:
     """Read a checkpoint onto the CPU. Tensors come from safetensors and values from JSON: no code is run.
 
-    Raises:
-        CheckpointError: when the directory is not a checkpoint, is damaged, or of a later format.
-    """
-    try:
-        state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
-        if state.pop("format") != FORMAT:
-            raise CheckpointError(f"{directory}: written in a format that this version does not know")
-        ema, training = directory / "ema.safetensors", directory / "training.safetensors"
-        return Checkpoint(
-            load_file(directory / "model.safetensors"),
-            state,
-            load_file(ema) if ema.exists() else None,
-            load_file(training) if training.exists() else {},
-        )
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{directory}: not a checkpoint: no {Path(error.filename or '').name}") from error
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{directory}: damaged: {error}") from error
-
-
-class CheckpointStore:
-    """The checkpoints of a run: the latest few and the best.
-
     Args:
-        directory: that holds them.
-        keep: number of latest ones to keep.
+        directory: of the checkpoint.
+        layout: what it must hold; None takes what there is.
+
+    Raises:
+        CheckpointError: when the directory is not a checkpoint, is damaged, of a later format, or does not hold what
+            ``layout`` says; it names file, key, what was expected and what was found.
     """
+    state = read_json(directory / _STATE)
+    found = state.pop("format", None)
+    if type(found) is not int or found != FORMAT:
+        raise CheckpointError(
+            f"{directory}: {_STATE}: written in a format that this version does not know: format: expected {FORMAT}, "
+            f"found {reprlib.repr(found)}"
+        )
+    sums = read_sums(directory, (_STATE, _MODEL, _EMA, _TRAINING))
+    present = {name: (directory / name).exists() for name in (_EMA, _TRAINING)}
+    if layout is not None:
+        _check_layout(directory, layout, present)
+    wanted = [_MODEL, *(name for name in present if present[name])]
+    if layout is not None and layout.training is None:
+        wanted = [name for name in wanted if name != _TRAINING]
+    # After the headers, which say more of a damaged tensor than a checksum does, and take less time.
+    for name in (_STATE, *wanted):
+        check_sum(directory / name, sums)
+    read = {name: read_tensors(directory / name) for name in wanted}
+    return Checkpoint(read[_MODEL], state, read.get(_EMA), read.get(_TRAINING, {}))
 
-    def __init__(self, directory: Path, keep: int = 2) -> None:
-        self.directory = directory
-        self.keep = keep
-        self._pending_best: Checkpoint | None = None
 
-    def save(self, checkpoint: Checkpoint) -> Path:
-        """Write the latest checkpoint, and a held best one before it; then drop what is no longer kept."""
-        self.write_best()
-        path = self.directory / f"step-{checkpoint.state['step']:08d}"
-        write_checkpoint(path, checkpoint)
-        for old in self._named("step")[: -self.keep]:
-            shutil.rmtree(old, ignore_errors=True)
-        return path
-
-    def hold_best(self, checkpoint: Checkpoint) -> None:
-        """Keep the best weights in memory until the next ``save``.
-
-        Early in training every epoch is the best one; writing each would cost more than the epoch. A crash
-        loses
-        nothing: the run resumes from before and meets the same best again.
-        """
-        self._pending_best = Checkpoint(checkpoint.model, checkpoint.state, checkpoint.ema).detached()
-
-    def write_best(self) -> None:
-        """Write the held best checkpoint, if there is one, and drop the one before it."""
-        if self._pending_best is None:
-            return
-        path = self.directory / f"best-{self._pending_best.state['step']:08d}"
-        write_checkpoint(path, self._pending_best)
-        self._pending_best = None
-        for old in self._named("best"):
-            if old != path:
-                shutil.rmtree(old, ignore_errors=True)
-
-    def _named(self, kind: str) -> list[Path]:
-        """Complete checkpoints of a kind, oldest first."""
-        if not self.directory.is_dir():
-            return []
-        found = [(match, path) for path in self.directory.iterdir() if (match := _NAME.match(path.name))]
-        return [path for match, path in sorted(found, key=lambda item: int(item[0][2])) if match[1] == kind]
-
-    def latest(self) -> Path | None:
-        """The latest checkpoint to resume from, or None."""
-        steps = self._named("step")
-        return steps[-1] if steps else None
-
-    def best(self) -> Path | None:
-        """The best checkpoint by validation loss, or None."""
-        found = self._named("best")
-        return found[-1] if found else None
-
-    def discard_after(self, step: int) -> None:
-        """Remove checkpoints of later steps, before a run goes on from an earlier one."""
-        for kind in ("step", "best"):
-            for path in self._named(kind):
-                if int(path.name.split("-")[1]) > step:
-                    shutil.rmtree(path, ignore_errors=True)
-
-    def remove_unfinished(self) -> None:
-        """Remove what a crash left half written."""
-        if self.directory.is_dir():
-            for path in self.directory.glob(f"{_TEMPORARY}*"):
-                shutil.rmtree(path, ignore_errors=True)
+def _check_layout(directory: Path, layout: CheckpointLayout, present: Mapping[str, bool]) -> None:
+    if layout.training is not None and not present[_TRAINING]:
+        raise CheckpointError(f"{directory}: no {_TRAINING}: holds weights only; resume from a step-* checkpoint")
+    if layout.ema is not None and not present[_EMA]:
+        raise CheckpointError(f"{directory}: no {_EMA}: the run kept no average of the weights, but ema_decay is set")
+    if layout.ema is None and present[_EMA]:
+        raise CheckpointError(f"{directory}: {_EMA}: the run kept an average of the weights, but ema_decay is not set")
+    for name, specs in ((_MODEL, layout.model), (_EMA, layout.ema), (_TRAINING, layout.training)):
+        if specs is not None:
+            check_tensors(directory / name, specs)

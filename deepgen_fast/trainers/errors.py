@@ -1,8 +1,19 @@
-"""How training can end early."""
+"""How training, or its resumption, can fail."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+
+def first_line(error: BaseException) -> str:
+    """The message of an error of torch's without the frames of C++ that follow it, or the error's type."""
+    text = re.sub(r"^\[enforce fail at [^]]*\] [^.]*\. ", "", str(error).split("Exception raised from")[0].strip())
+    return " ".join(text.splitlines()[0].split()) if text else type(error).__name__
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is missing, damaged, or not of this model or format."""
 
 
 class NonFiniteLossError(RuntimeError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from deepgen_fast.nn import ReferenceBatch, synchronized_batch_norm, unsynchroni
 from deepgen_fast.objectives import AdversarialObjective, event_of
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.trainers.balance import Balance, judge
-from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
+from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, tensors_under
 from deepgen_fast.trainers.config import ConfigError, RunConfig
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
 from deepgen_fast.trainers.gan_config import GANTrainerConfig
@@ -96,7 +96,7 @@ class GANTrainer(Trainer):
             "discriminator_optimizer": self.discriminator.optimizer,
         }
         if settings.ema_decay is not None:
-            self.ema = ExponentialMovingAverage(self.model, settings.ema_decay, self.model.generator_state())
+            self.ema = ExponentialMovingAverage(self.model, settings.ema_decay, self.averaged_tensors(self.model))
         # Data are often sorted by class, and batch norm tells a batch of one class apart.
         self.evaluation_order = torch.Generator()
         self.semi_supervised = self.objective.semi_supervised
@@ -112,6 +112,11 @@ class GANTrainer(Trainer):
             return super().fit(*data, **options)
         with synchronized_batch_norm(self.model):
             return super().fit(*data, **options)
+
+    @classmethod
+    def averaged_tensors(cls, model: Any) -> Mapping[str, Tensor]:
+        """Of the generator: weights, and the floating buffers that go with them."""
+        return model.generator_state()
 
     @property
     def evaluation_batch(self) -> int:
@@ -152,21 +157,20 @@ class GANTrainer(Trainer):
             checkpoint.training.update({f"{prefix}.{name}": value for name, value in history.state_dict().items()})
         return checkpoint
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """As ``Trainer``.
+    def check_numbers(self, checkpoint: Checkpoint) -> None:
+        """Check the counts of the histories, which are divided by."""
+        for prefix in self._histories():
+            count = int(checkpoint.training[f"{prefix}.count"])
+            if count < 1:
+                raise CheckpointError(
+                    f"damaged: training.safetensors: {prefix}.count: expected at least 1, found {count}"
+                )
 
-        Raises:
-            CheckpointError: as ``Trainer``, or the run kept no histories and this one does.
-        """
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """As ``Trainer``, and the histories."""
         super().restore(checkpoint)
         for prefix, history in self._histories().items():
-            stored = {
-                k.removeprefix(f"{prefix}."): v for k, v in checkpoint.training.items() if k.startswith(f"{prefix}.")
-            }
-            try:
-                history.load_state_dict(stored)
-            except ValueError as error:
-                raise CheckpointError(f"the checkpoint does not fit the settings: {error}") from error
+            history.load_state_dict(tensors_under(prefix, checkpoint.training))
 
     def refresh(self) -> None:
         """Hand restored weights on to the copy that computes."""

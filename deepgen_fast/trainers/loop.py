@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,20 @@ from torch import Tensor
 
 from deepgen_fast.data import Batches
 from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from deepgen_fast.trainers.checkpoint_files import TensorSpec, specs_of
 from deepgen_fast.trainers.config import TrainerConfig
 from deepgen_fast.trainers.distributed import join_processes
 from deepgen_fast.trainers.errors import NonFiniteLossError
 from deepgen_fast.trainers.interruption import Interruption
-from deepgen_fast.trainers.position import Best, Position, TrainingResult
+from deepgen_fast.trainers.position import Best, Position, TrainingResult, TrainState, read_state
 from deepgen_fast.trainers.progress import Progress, build_progress
 from deepgen_fast.trainers.run_directory import RunDirectory
 from deepgen_fast.trainers.schedule import LearningRateSchedule
 from deepgen_fast.trainers.seeds import derive_seed, reseed
 from deepgen_fast.trainers.steps import Steps
 from deepgen_fast.trainers.tensorboard_log import TensorBoardLog
+
+_RANDOM_CPU, _RANDOM_CUDA = "random.cpu", "random.cuda"  # states of torch's global generators, in a checkpoint
 
 
 class TrainingLoop(Steps):
@@ -90,8 +93,11 @@ class TrainingLoop(Steps):
                 self._close_run()
                 if reason != "interrupted" and self.run_directory is not None:
                     self.finish(self.run_directory)
-            finally:
                 self._keep_best()
+            except BaseException:
+                self._keep_best_after_error()
+                raise
+            finally:
                 self._progress.close()
                 if self._tensorboard is not None:
                     self._tensorboard.close()
@@ -132,7 +138,7 @@ class TrainingLoop(Steps):
         if directory is not None and self.config.tensorboard:
             try:
                 self._tensorboard = TensorBoardLog(
-                    directory.tensorboard_path, self.position.step + 1 if resume_from else None
+                    directory.tensorboard_path, self._progress.message, self.position.step + 1 if resume_from else None
                 )
             except ImportError:
                 self._progress.message("TensorBoard files are not written: the package tensorboard is not installed")
@@ -239,9 +245,9 @@ class TrainingLoop(Steps):
     def _full_checkpoint(self) -> Checkpoint:
         checkpoint = self.checkpoint()
         checkpoint.training["epoch_sums"] = self.epoch_sums()
-        checkpoint.training["random.cpu"] = torch.get_rng_state()
+        checkpoint.training[_RANDOM_CPU] = torch.get_rng_state()
         if self.device.type == "cuda":
-            checkpoint.training["random.cuda"] = torch.cuda.get_rng_state(self.device)
+            checkpoint.training[_RANDOM_CUDA] = torch.cuda.get_rng_state(self.device)
         checkpoint.state = {
             "position": asdict(self.position),
             "step": self.position.step,
@@ -270,27 +276,72 @@ class TrainingLoop(Steps):
         if self.run_directory is not None:
             self.run_directory.checkpoints.write_best()
 
+    def _keep_best_after_error(self) -> None:
+        """As ``_keep_best``; the error that ended the run is the one to raise."""
+        try:
+            self._keep_best()
+        except CheckpointError as error:
+            self._progress.message(f"The best weights are lost: {error}")
+
     def _resume(self, path: Path) -> None:
-        checkpoint = read_resumable(path)
+        if self.run_directory is not None:
+            self.run_directory.read_metrics()  # Before anything is discarded: damaged ones end it here.
+        try:
+            checkpoint, state = self._read(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}{self._advice(path)}") from error
         self.restore(checkpoint)
-        position = Position(**checkpoint.state["position"])
+        self.position, self.best = state.position, state.best
+        self.epoch_sums().copy_(checkpoint.training["epoch_sums"])
+        torch.set_rng_state(checkpoint.training[_RANDOM_CPU])
+        if self.device.type == "cuda" and _RANDOM_CUDA in checkpoint.training:
+            torch.cuda.set_rng_state(checkpoint.training[_RANDOM_CUDA], self.device)
+        self._last_good = path
+        if self.run_directory is not None:
+            self.run_directory.checkpoints.discard_after(self.position.step)
+            self.history = self.run_directory.keep_metrics_until(self.position.step)
+
+    def _read(self, path: Path) -> tuple[Checkpoint, TrainState]:
+        """Read a checkpoint and compare all of it with this run, which stays as it is.
+
+        Raises:
+            CheckpointError: when it is damaged or of another run.
+        """
+        own = self._full_checkpoint()
+        # A run may move between machines with and without a GPU.
+        training = {**specs_of(own.training), _RANDOM_CUDA: TensorSpec(torch.uint8, (16,), optional=True)}
+        checkpoint = read_checkpoint(path, replace(own.layout(), training=training))
+        state = read_state(checkpoint.state, path)
+        position = state.position
         if position.batch >= self.steps_per_epoch or (
             position.step != position.epoch * self.steps_per_epoch + position.batch
         ):
             raise CheckpointError(
-                f"{path}: step {position.step} is not batch {position.batch} of epoch {position.epoch + 1} "
-                "with "
+                f"{path}: step {position.step} is not batch {position.batch} of epoch {position.epoch + 1} with "
                 f"{self.steps_per_epoch} batches an epoch: the data or the batch size has changed"
             )
-        self.position, self.best = position, Best(**checkpoint.state["best"])
-        self.epoch_sums().copy_(checkpoint.training["epoch_sums"])
-        torch.set_rng_state(checkpoint.training["random.cpu"])
-        if self.device.type == "cuda" and "random.cuda" in checkpoint.training:
-            torch.cuda.set_rng_state(checkpoint.training["random.cuda"], self.device)
-        self._last_good = path
-        if self.run_directory is not None:
-            self.run_directory.checkpoints.discard_after(position.step)
-            self.history = self.run_directory.keep_metrics_until(position.step)
+        try:
+            torch.Generator().set_state(checkpoint.training[_RANDOM_CPU])
+        except RuntimeError as error:
+            raise CheckpointError(f"{path}: damaged: {_RANDOM_CPU}: {error}") from error
+        self.check_numbers(checkpoint)
+        return checkpoint, state
+
+    def _advice(self, damaged: Path) -> str:
+        """Which other checkpoint of this run serves, and how to go on from it; empty where none does."""
+        if self.run_directory is None:
+            return ""
+        for path in reversed(self.run_directory.checkpoints.named("step")):
+            if path != damaged:
+                try:
+                    self._read(path)
+                except CheckpointError:
+                    continue
+                return (
+                    f". The newest whole checkpoint is {path}: name it to go on from there (--checkpoint {path.name} "
+                    "beside --resume; checkpoint in resume(), resume_from in fit())"
+                )
+        return ""
 
     # Finite numbers.
 
@@ -317,15 +368,3 @@ class TrainingLoop(Steps):
             checkpoint=self._last_good,
             late=late,
         )
-
-
-def read_resumable(path: Path) -> Checkpoint:
-    """Read a checkpoint that holds the state of training.
-
-    Raises:
-        CheckpointError: when it cannot be read, or holds weights for use alone.
-    """
-    checkpoint = read_checkpoint(path)
-    if not checkpoint.training:
-        raise CheckpointError(f"{path}: holds weights only; resume from a step-* checkpoint")
-    return checkpoint

@@ -2,27 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from deepgen_fast.trainers.checkpoint_store import step_in_name
+from deepgen_fast.trainers.config import describe
+from deepgen_fast.trainers.errors import CheckpointError
+
+_CHECKED = ConfigDict(extra="forbid")
+_Count = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
+_Loss = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-@dataclass
+@checked_dataclass(config=_CHECKED)
 class Position:
     """Where a run is: ``step`` optimiser steps done, ``batch`` of them in epoch ``epoch``, from 0."""
 
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
+    step: _Count = 0
+    epoch: _Count = 0
+    batch: _Count = 0
 
 
-@dataclass
+@checked_dataclass(config=_CHECKED)
 class Best:
     """Early stopping: the lowest validation loss, its epoch (counted from 1), and validations since."""
 
-    loss: float | None = None
-    epoch: int | None = None
-    waited: int = 0
+    loss: _Loss | None = None
+    epoch: _Count | None = None
+    waited: _Count = 0
+
+
+class TrainState(BaseModel):
+    """What ``state.json`` tells: ``step`` and ``epoch`` are those of ``position``; ``torch`` the writer's version."""
+
+    model_config = _CHECKED
+
+    step: _Count
+    epoch: _Count
+    position: Position
+    best: Best
+    torch: str = ""
+
+
+def read_state(state: Mapping[str, Any], path: Path) -> TrainState:
+    """Check the state of a checkpoint.
+
+    Args:
+        state: of the checkpoint.
+        path: of its directory.
+
+    Raises:
+        CheckpointError: for a missing, unknown or wrong value, or one that contradicts another.
+    """
+    try:
+        checked = TrainState.model_validate(state)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: damaged: state.json: {describe(error)}") from error
+    position, named = checked.position, step_in_name(path)
+    for what, expected, found in (
+        ("position.step", checked.step, position.step),
+        ("position.epoch", checked.epoch, position.epoch),
+        ("step", checked.step if named is None else named, checked.step),
+    ):
+        if found != expected:
+            raise CheckpointError(f"{path}: damaged: state.json: {what}: expected {expected}, found {found}")
+    return checked
 
 
 @dataclass

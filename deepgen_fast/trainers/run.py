@@ -12,11 +12,13 @@ from torch.utils.data import Dataset
 
 from deepgen_fast.data import UNLABELLED, DataError, DatasetSplits, Split, binarize, keep_labels, load_dataset
 from deepgen_fast.data.checks import check_unit_range
-from deepgen_fast.trainers.checkpoint import CheckpointError, CheckpointStore, read_checkpoint
+from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from deepgen_fast.trainers.checkpoint_files import CheckpointLayout, specs_of
+from deepgen_fast.trainers.checkpoint_store import CheckpointStore
 from deepgen_fast.trainers.config import ConfigError, RunConfig
 from deepgen_fast.trainers.devices import resolve_device
-from deepgen_fast.trainers.distributed import join_processes
-from deepgen_fast.trainers.position import TrainingResult
+from deepgen_fast.trainers.errors import first_line
+from deepgen_fast.trainers.position import TrainingResult, TrainState, read_state
 from deepgen_fast.trainers.run_directory import RunDirectory
 from deepgen_fast.trainers.seeds import derive_seed
 from deepgen_fast.trainers.systems import System, system_named
@@ -41,33 +43,40 @@ def train(
 
 
 def resume(
-    run_directory: str | Path, epochs: int | None = None, *, splits: DatasetSplits | None = None
+    run_directory: str | Path,
+    epochs: int | None = None,
+    *,
+    checkpoint: str | Path = "last",
+    splits: DatasetSplits | None = None,
 ) -> TrainingResult:
-    """Go on with a run from its latest checkpoint, bit for bit as if it had not stopped.
+    """Go on with a run from its latest checkpoint, bit for bit as if it had not stopped. Nothing is downloaded: the run
+    has had its data, and its config may be a stranger's.
 
     Args:
         run_directory: of the run; its ``config.toml`` says all the rest.
         epochs: a new total, to lengthen a run; written to ``config.toml``.
+        checkpoint: ``"last"``, or the name or path of an earlier one, when the latest is damaged; later ones are then
+            removed.
         splits: the data of ``load_run_data(config)``, when the caller has it already.
 
     Raises:
         ConfigError: when the directory holds no ``config.toml``, or a damaged one.
         CheckpointError: when there is no checkpoint, or it cannot be read.
+        RunInUseError: when another process trains in the directory.
         DataError, NonFiniteLossError: as ``train``.
     """
     config = _read_config(Path(run_directory))
     if epochs is not None:
         config = config.with_overrides({"trainer.epochs": epochs})
-    latest = CheckpointStore(Path(run_directory) / "checkpoints").latest()
-    if latest is None:
+    found = RunDirectory(run_directory).checkpoints.find(checkpoint)
+    if found is None:
         raise CheckpointError(f"{run_directory}: no checkpoint to resume from")
-    if epochs is not None and join_processes(config.trainer.device).is_main:
-        RunDirectory(run_directory).write_config(config)
-    return _run(config, run_directory, splits, resume_from=latest)
+    # The latest one is looked for again when no other process can write one.
+    return _run(config, run_directory, splits, resume_from="last" if str(checkpoint) == "last" else found)
 
 
 def _run(
-    config: RunConfig, run_directory: str | Path | None, splits: DatasetSplits | None, resume_from: Path | None
+    config: RunConfig, run_directory: str | Path | None, splits: DatasetSplits | None, resume_from: str | Path | None
 ) -> TrainingResult:
     system = system_named(config.system)
     device = resolve_device(config.trainer.device)
@@ -77,7 +86,7 @@ def _run(
     # Seeded apart from the caller's generators, which stay as they are.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derive_seed(config.trainer.seed, "weights"))
-        model: Any = system.build_model(config.model, data.event_shape)
+        model: Any = _build_model(config, data.event_shape)
     resolved = config.with_overrides({"model.event_shape": model.event_shape})
     objective = system.build_objective(config.objective)
     build: Any = system.trainer
@@ -89,6 +98,19 @@ def _run(
         validation_labels=labels_of(system, data.validation, data.name),
         resume_from=resume_from,
     )
+
+
+def _build_model(config: RunConfig, event_shape: tuple[int, ...] | None) -> Any:
+    try:
+        return system_named(config.system).build_model(config.model, event_shape)
+    except (RuntimeError, MemoryError, OverflowError) as error:  # torch has no memory for such sizes, or no number
+        sizes = ", ".join(
+            f"{name}={value!r}"
+            for name, value in config.model.model_dump().items()
+            if isinstance(value, int | tuple) and not isinstance(value, bool)
+        )
+        reason = first_line(error)
+        raise ConfigError(f"model: cannot be built with {sizes}: smaller ones are needed: {reason}") from error
 
 
 def labels_of(system: System, split: Split | None, name: str) -> Tensor | None:
@@ -248,25 +270,58 @@ def load_run(
         raise ValueError(f"weights: expected 'auto', 'raw' or 'ema', got {weights!r}")
     directory = Path(run_directory)
     config = _read_config(directory)
-    store = CheckpointStore(directory / "checkpoints")
-    if str(checkpoint) == "best":
-        path = store.best() or store.latest()
-    else:
-        path = store.latest() if str(checkpoint) == "last" else Path(checkpoint)
-    if path is None:
+    store = RunDirectory(directory).checkpoints
+    if store.find(checkpoint) is None:
         raise CheckpointError(f"{directory}: no checkpoint; the run may have stopped in its first epoch")
-    stored = read_checkpoint(path)
+    averaged = config.trainer.ema_decay is not None
+    model = _build_model(config, None)
+    layout = CheckpointLayout(
+        specs_of(model.state_dict()),
+        specs_of(system_named(config.system).trainer.averaged_tensors(model)) if averaged else None,
+    )
+    path, stored, state = _read_stored(store, checkpoint, layout)
     if weights == "ema" and stored.ema is None:
         raise CheckpointError(f"{path}: holds no averaged weights; set trainer.ema_decay to keep them")
-    state = dict(stored.model)
+    tensors = dict(stored.model)
     if weights != "raw" and stored.ema is not None:
-        state.update(stored.ema)
-    model: Any = system_named(config.system).build_model(config.model, None)
+        tensors.update(stored.ema)
+    model.load_state_dict(tensors)
+    return LoadedRun(model.to(resolve_device(device)).eval(), config, state.step, state.epoch, path)
+
+
+def _read_stored(
+    store: CheckpointStore, name: str | Path, layout: CheckpointLayout
+) -> tuple[Path, Checkpoint, TrainState]:
+    """The checkpoint of that name, which there is. A process that trains may replace it in the meantime."""
+    while True:
+        path = store.find(name)
+        assert path is not None
+        try:
+            return path, *_read_whole(path, layout)
+        except CheckpointError as error:
+            if store.find(name) not in (path, None):
+                continue
+            whole = next((other for other in reversed(store.named("step")) if _is_whole(other, layout)), None)
+            advice = (
+                ""
+                if whole is None
+                else f". The newest whole checkpoint is {whole}: name it to use it (--checkpoint "
+                f"{whole.name}; checkpoint in load_run())"
+            )
+            raise CheckpointError(f"{error}{advice}") from error
+
+
+def _read_whole(path: Path, layout: CheckpointLayout) -> tuple[Checkpoint, TrainState]:
+    checkpoint = read_checkpoint(path, layout)
+    return checkpoint, read_state(checkpoint.state, path)
+
+
+def _is_whole(path: Path, layout: CheckpointLayout) -> bool:
     try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: does not fit the model of config.toml: {error}") from error
-    return LoadedRun(model.to(resolve_device(device)).eval(), config, stored.state["step"], stored.state["epoch"], path)
+        _read_whole(path, layout)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _read_config(directory: Path) -> RunConfig:
@@ -279,4 +334,5 @@ def _read_config(directory: Path) -> RunConfig:
             else "not a run directory"
         )
         raise ConfigError(f"{directory}: no config.toml: {advice}")
-    return RunDirectory(directory).read_config()
+    # What the run was to download it has; and a directory may come from a stranger.
+    return RunDirectory(directory).read_config().with_overrides({"data.download": False})

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deepgen_fast.trainers.checkpoint import CheckpointStore
+from deepgen_fast.trainers.checkpoint_store import CheckpointStore
 from deepgen_fast.trainers.config import RunConfig
+from deepgen_fast.trainers.errors import CheckpointError
+from deepgen_fast.trainers.run_lock import RunLock
 
 
 class RunDirectory:
@@ -19,6 +23,7 @@ class RunDirectory:
         checkpoints/      see ``checkpoint.py``
         samples/          PNG grids
         tensorboard/
+        .lock             held by the process that trains
 
     Args:
         path: of the directory; made when missing.
@@ -32,6 +37,7 @@ class RunDirectory:
         self.samples_path = self.path / "samples"
         self.tensorboard_path = self.path / "tensorboard"
         self.checkpoints = CheckpointStore(self.path / "checkpoints", keep_checkpoints)
+        self.lock = RunLock(self.path)
 
     def is_used(self) -> bool:
         """Whether a run has left metrics or checkpoints here."""
@@ -44,7 +50,7 @@ class RunDirectory:
 
     def write_config(self, config: RunConfig) -> None:
         """Write ``config.toml``, whole or not at all."""
-        _replace(self.config_path, config.to_toml())
+        replace_text(self.config_path, config.to_toml())
 
     def read_config(self) -> RunConfig:
         """The run's config.
@@ -56,33 +62,62 @@ class RunDirectory:
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add one epoch's line."""
-        with self.metrics_path.open("a", encoding="utf-8") as file:
+        with naming(self.metrics_path), self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Every complete line; a last line that a crash cut short is left out."""
+        """Every complete line; a last line that a crash cut short is left out.
+
+        Raises:
+            CheckpointError: when another line is not an epoch's record.
+        """
         if not self.metrics_path.exists():
             return []
         records = []
-        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
+        lines = self.metrics_path.read_bytes().splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
+                record = json.loads(line)
+                if not isinstance(record, dict) or type(record.get("step")) is not int:
+                    raise ValueError("expected an object with an integer step")
+            except (ValueError, RecursionError) as error:
+                if number == len(lines):
+                    break
+                raise CheckpointError(
+                    f"{self.metrics_path}: line {number} is not an epoch's record ({error}): mend or delete it"
+                ) from error
+            records.append(record)
         return records
 
     def keep_metrics_until(self, step: int) -> list[dict[str, Any]]:
         """Drop the epochs that ended after ``step``, which a resumed run writes again; return the rest."""
         kept = [record for record in self.read_metrics() if record["step"] <= step]
         if self.metrics_path.exists():
-            _replace(self.metrics_path, "".join(json.dumps(record) + "\n" for record in kept))
+            replace_text(self.metrics_path, "".join(json.dumps(record) + "\n" for record in kept))
         return kept
 
 
-def _replace(path: Path, text: str) -> None:
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within this, an error of the file system, such as a full disk, names ``path`` where it names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.writing")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with naming(path), temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

@@ -45,6 +45,14 @@ class Steps(ABC):
     def checkpoint(self) -> Checkpoint:
         """Weights, averages and optimiser (not copied); ``state`` is filled in by the loop."""
 
+    def check_numbers(self, checkpoint: Checkpoint) -> None:
+        """Check what shapes and dtypes do not say of a stored checkpoint.
+
+        Raises:
+            CheckpointError: for a number that cannot be.
+        """
+        return
+
     @abstractmethod
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over what ``checkpoint`` stored."""

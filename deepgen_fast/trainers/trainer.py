@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,12 +15,13 @@ from torch.utils.data import Dataset
 from deepgen_fast.data import Batches, DataError, Shard, check_labels, make_batches
 from deepgen_fast.data.checks import check_pixels
 from deepgen_fast.metrics.evaluation import evaluation_mode
-from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError
+from deepgen_fast.trainers.adam import moments_of, restore_moments
+from deepgen_fast.trainers.checkpoint import Checkpoint, CheckpointError, tensors_under
 from deepgen_fast.trainers.config import ConfigError, RunConfig, TrainerConfig, describe
 from deepgen_fast.trainers.ema import ExponentialMovingAverage
 from deepgen_fast.trainers.loop import TrainingLoop
 from deepgen_fast.trainers.position import TrainingResult
-from deepgen_fast.trainers.run_directory import RunDirectory
+from deepgen_fast.trainers.run_directory import RunDirectory, replace_text
 
 _EVALUATION_BATCH = 512
 
@@ -69,7 +70,7 @@ class Trainer(TrainingLoop):
         super().__init__(settings, directory)
         self.model: Any = model.to(self.device)
         self.run_config = run_config
-        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.optimizers: dict[str, torch.optim.Adam] = {}
         self.ema: ExponentialMovingAverage | None = None
         self._noise = torch.Generator(self.device)
         #: Draws the order of held-out examples; None: as they come.
@@ -103,6 +104,7 @@ class Trainer(TrainingLoop):
         Raises:
             DataError: when the data does not fit the model, before any step.
             FileExistsError: when the run directory holds a run and ``resume_from`` is None.
+            RunInUseError: when another process trains in the run directory.
             ConfigError: for early stopping without validation data.
             NonFiniteLossError: when the loss or the weights stop being finite. The last good checkpoint is
                 kept.
@@ -135,11 +137,23 @@ class Trainer(TrainingLoop):
                 labels=validation_labels,
             )
             self._check_data(self._validation, "validation")
-        checkpoint = processes.from_main(lambda: self._prepare_directory(resume_from))
         self._batches = batches
-        self.model.train()
-        self.prepare(batches)
-        return self.run(batches, checkpoint)
+        with self._locked():
+            checkpoint = processes.from_main(lambda: self._prepare_directory(resume_from))
+            self.model.train()
+            self.prepare(batches)
+            return self.run(batches, checkpoint)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Within this, no other process trains in the run directory."""
+        directory = self.run_directory
+        self.processes.from_main(lambda: None if directory is None else directory.lock.acquire())
+        try:
+            yield
+        finally:
+            if directory is not None:
+                directory.lock.release()
 
     # What a trainer provides, beside what the loop asks for.
 
@@ -177,6 +191,11 @@ class Trainer(TrainingLoop):
         Raises:
             DataError: when it cannot.
         """
+
+    @classmethod
+    def averaged_tensors(cls, model: Any) -> Mapping[str, Tensor]:
+        """What ``ema_decay`` averages, by its name in the model's ``state_dict``."""
+        return dict(model.named_parameters())
 
     def refresh(self) -> None:
         """Called when weights have been restored."""
@@ -233,6 +252,11 @@ class Trainer(TrainingLoop):
             )
         return latest
 
+    def _resume(self, path: Path) -> None:
+        super()._resume(path)
+        if self.run_directory is not None:
+            self._write_config(self.run_directory)  # It may be another number of epochs.
+
     def _write_config(self, directory: RunDirectory) -> None:
         if self.run_config is not None:
             directory.write_config(self.run_config.model_copy(update={"trainer": self.config}))
@@ -240,44 +264,28 @@ class Trainer(TrainingLoop):
         import tomli_w
 
         settings = self.config.model_dump(mode="json", exclude_none=True)
-        (directory.path / "trainer.toml").write_text(tomli_w.dumps({"trainer": settings}), encoding="utf-8")
+        replace_text(directory.path / "trainer.toml", tomli_w.dumps({"trainer": settings}))
 
     # Checkpoints.
 
     def checkpoint(self) -> Checkpoint:
         """Weights, averages and the optimisers' moments."""
         moments = {
-            f"{prefix}.{index}.{name}": value
+            f"{prefix}.{name}": value
             for prefix, optimizer in self.optimizers.items()
-            for index, values in optimizer.state_dict()["state"].items()
-            for name, value in values.items()
+            for name, value in moments_of(optimizer).items()
         }
         return Checkpoint(
             dict(self.model.state_dict()), {}, None if self.ema is None else self.ema.state_dict(), moments
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over weights, averages and moments.
-
-        Raises:
-            CheckpointError: when they are not those of this model, or of a run without the average that this
-                one keeps.
-        """
-        try:
-            self.model.load_state_dict(checkpoint.model)
-            if self.ema is not None:
-                if checkpoint.ema is None:
-                    raise ValueError("the run kept no average of the weights, but ema_decay is set")
-                self.ema.load_state_dict(checkpoint.ema)
-        except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint does not fit the model: {error}") from error
+        """Take over weights, averages and moments, which are those of this model: the loop has compared them."""
+        self.model.load_state_dict(checkpoint.model)
+        if self.ema is not None and checkpoint.ema is not None:
+            self.ema.load_state_dict(checkpoint.ema)
         for prefix, optimizer in self.optimizers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in checkpoint.training.items():
-                if key.startswith(f"{prefix}."):
-                    _, index, name = key.split(".", 2)
-                    state.setdefault(int(index), {})[name] = value
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            restore_moments(optimizer, tensors_under(prefix, checkpoint.training))
         self.refresh()
 
     @contextmanager

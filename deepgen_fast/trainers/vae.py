@@ -70,7 +70,7 @@ class VAETrainer(Trainer):
         self._optimizer = build_adam(self._parameters, self.config, self.device)
         self.optimizers = {"optimizer": self._optimizer}
         if self.config.ema_decay is not None:
-            self.ema = ExponentialMovingAverage(model, self.config.ema_decay)
+            self.ema = ExponentialMovingAverage(model, self.config.ema_decay, self.averaged_tensors(model))
 
     def prepare(self, batches: Batches) -> None:
         """Make the copy of the networks that computes, where the precision asks for one."""

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from deepgen_fast.trainers import Checkpoint, CheckpointError, CheckpointStore, checkpoint, read_checkpoint
+from deepgen_fast.trainers import (
+    Checkpoint,
+    CheckpointError,
+    CheckpointStore,
+    checkpoint,
+    checkpoint_store,
+    read_checkpoint,
+)
 
 
 def build(step: int, value: float = 0.0) -> Checkpoint:
@@ -23,6 +32,7 @@ def test_round_trip(tmp_path):
     store = CheckpointStore(tmp_path)
     path = store.save(build(7, 0.5))
     assert sorted(file.name for file in path.iterdir()) == [
+        "SHA256SUMS",
         "ema.safetensors",
         "model.safetensors",
         "state.json",
@@ -154,6 +164,80 @@ def test_non_finite_tensors_are_found():
     good.model["weight"][1, 1] = torch.nan
     good.training["optimizer.0.step"].fill_(-torch.inf)
     assert good.non_finite() == ["weight", "optimizer.0.step"]
+
+
+@pytest.mark.parametrize("prune", ["save", "discard_after", "write_best"])
+@pytest.mark.parametrize("victim", ["before", "within", "rename"])
+def test_a_crash_while_removing_leaves_no_half_checkpoint(tmp_path, monkeypatch, prune, victim):
+    store = CheckpointStore(tmp_path, keep=2)
+    for step in (1, 2):
+        store.hold_best(build(step))
+        store.save(build(step))
+    rmtree, rename = shutil.rmtree, os.rename
+
+    def half_removed(path, **options):
+        if Path(path).is_dir():
+            if victim == "within":
+                next(Path(path).glob("*.safetensors")).unlink()
+            raise Crash
+        rmtree(path, **options)
+
+    def no_rename(source, target):
+        if victim == "rename" and ".removing" in str(target):
+            raise Crash
+        rename(source, target)
+
+    monkeypatch.setattr(checkpoint_store.shutil, "rmtree", half_removed)
+    monkeypatch.setattr(os, "rename", no_rename)
+    store.hold_best(build(3))
+    with pytest.raises(Crash):
+        {"save": lambda: store.save(build(3)), "discard_after": lambda: store.discard_after(1)}.get(
+            prune, store.write_best
+        )()
+    monkeypatch.undo()
+    again = CheckpointStore(tmp_path, keep=2)
+    for path in (*again.named("step"), *again.named("best")):
+        read_checkpoint(path)
+    assert again.latest() is not None
+    for step in (3, 4, 5):  # over what was left of the same name
+        again.hold_best(build(step))
+        again.save(build(step))
+    again.remove_unfinished()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best-00000005", "step-00000004", "step-00000005"]
+
+
+def test_what_is_no_directory_is_removed_and_a_link_is_not_followed(tmp_path):
+    store, outside = CheckpointStore(tmp_path / "run"), tmp_path / "outside"
+    store.save(build(1))
+    outside.mkdir()
+    (outside / "state.json").write_text("{}")
+    (tmp_path / "run" / "step-00000002").symlink_to(outside)
+    (tmp_path / "run" / "step-00000003").write_text("")
+    (tmp_path / "run" / ".removing-step-00000007").symlink_to(outside)
+    store.discard_after(1)
+    store.remove_unfinished()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["step-00000001"]
+    assert (outside / "state.json").exists()
+
+
+def test_checksums_are_those_of_sha256sum(tmp_path):
+    path = CheckpointStore(tmp_path).save(build(1))
+    lines = (path / "SHA256SUMS").read_text().splitlines()
+    assert lines == [
+        f"{hashlib.sha256((path / name).read_bytes()).hexdigest()}  {name}"
+        for name in ("ema.safetensors", "model.safetensors", "state.json", "training.safetensors")
+    ]
+
+
+def test_a_checkpoint_is_found_by_what_it_is_called(tmp_path):
+    store = CheckpointStore(tmp_path)
+    assert (store.find("best"), store.find("last")) == (None, None)
+    store.hold_best(build(1))
+    store.save(build(1))
+    store.save(build(2))
+    best, first, last = (tmp_path / name for name in ("best-00000001", "step-00000001", "step-00000002"))
+    assert [store.find(name) for name in ("best", "last", "step-00000001", first)] == [best, last, first, first]
+    assert store.find("elsewhere/step-00000001") == Path("elsewhere/step-00000001")
 
 
 def test_later_checkpoints_are_discarded(tmp_path):

@@ -268,7 +268,7 @@ def test_a_run_directory(build_gan, pictures, quiet, tmp_path):
     result = GANTrainer(build_gan(), **settings, run_directory=tmp_path / "run").fit(pictures, pictures)
     directory = result.run_directory
     assert sorted(path.name for path in directory.iterdir()) == [
-        "checkpoints", "figures", "metrics.jsonl", "samples", "tensorboard", "trainer.toml",
+        ".lock", "checkpoints", "figures", "metrics.jsonl", "samples", "tensorboard", "trainer.toml",
     ]  # fmt: skip
     assert [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()] == result.history
     assert sorted(path.name for path in (directory / "samples").iterdir()) == ["samples-00002.png", "samples-00004.png"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from deepgen_fast.models import dcgan, fully_connected_gan
@@ -78,8 +79,22 @@ def test_the_history_pulls_to_the_mean_of_what_was():
 def test_a_history_must_have_been_kept(build_gan, pictures, quiet, tmp_path):
     GANTrainer(build_gan(), **quiet, epochs=1, run_directory=tmp_path).fit(pictures)
     trainer = GANTrainer(build_gan(), **quiet, epochs=2, historical_averaging=1.0, run_directory=tmp_path)
-    with pytest.raises(CheckpointError, match="kept no historical average"):
+    with pytest.raises(CheckpointError, match=r"generator_history\.0: expected .*, found nothing"):
         trainer.fit(pictures, resume_from="last")
+
+
+def test_a_count_that_is_none_is_refused(build_gan, pictures, quiet, tmp_path):
+    def trainer() -> GANTrainer:
+        return GANTrainer(build_gan(), **quiet, epochs=1, historical_averaging=1.0, run_directory=tmp_path)
+
+    trainer().fit(pictures)
+    path = trainer().run_directory.checkpoints.latest()
+    (path / "SHA256SUMS").unlink()
+    tensors = load_file(path / "training.safetensors")
+    tensors["discriminator_history.count"] = torch.tensor(-1)
+    save_file(tensors, path / "training.safetensors")
+    with pytest.raises(CheckpointError, match=r"discriminator_history\.count: expected at least 1, found -1"):
+        trainer().fit(pictures, resume_from="last")
 
 
 def test_histories_keep_both_players_near(build_gan, pictures, quiet):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,9 @@ from deepgen_fast.trainers import (
     VAETrainer,
     load_run,
     load_run_data,
+    read_checkpoint,
     resume,
+    run,
     train,
 )
 
@@ -133,3 +138,67 @@ def test_what_is_no_run_is_named(config, build_vae, images, quiet, tmp_path):
             action(tmp_path / "fresh")
     with pytest.raises(ValueError, match="weights: expected 'auto', 'raw' or 'ema', got 'mean'"):
         load_run(tmp_path / "fresh", weights="mean")
+
+
+def test_a_strangers_config_downloads_nothing(config, tmp_path, monkeypatch):
+    asked: list[bool] = []
+
+    def watched(*arguments, **options):
+        asked.append(options["download"])
+        return load_dataset(*arguments, **options)
+
+    monkeypatch.setattr(run, "load_dataset", watched)
+    train(config.with_overrides({"data.download": True}), tmp_path / "run")
+    assert asked == [True]  # the user's own word
+    assert RunConfig.from_toml(tmp_path / "run" / "config.toml").data.download
+    assert resume(tmp_path / "run", epochs=4).epochs == 4
+    load_run_data(load_run(tmp_path / "run").config)
+    assert asked == [True, False, False]
+
+
+def test_an_earlier_checkpoint_is_resumed_by_name(config, tmp_path):
+    settings = {"trainer.checkpoint_every": 1, "trainer.keep_checkpoints": 3}
+    train(config.with_overrides(settings), tmp_path / "run")
+    expected = weights(tmp_path / "run", checkpoint="last")
+    latest = load_run(tmp_path / "run", "last").checkpoint
+    (latest / "training.safetensors").write_bytes(b"")
+    before = (tmp_path / "run" / "config.toml").read_text()
+    with pytest.raises(CheckpointError, match=r"The newest whole checkpoint is .*step-0*(\d+): ") as caught:
+        resume(tmp_path / "run", epochs=9)
+    assert (tmp_path / "run" / "config.toml").read_text() == before
+    name = re.search(r"--checkpoint (\S+)", str(caught.value))[1]
+    assert resume(tmp_path / "run", checkpoint=name).reason == "completed"
+    assert equal(weights(tmp_path / "run", checkpoint="last"), expected)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_looked_for_again(config, tmp_path, monkeypatch):
+    """As by a process that trains: reading commands take no lock."""
+    train(config, tmp_path / "run")
+    store = tmp_path / "run" / "checkpoints"
+    latest = load_run(tmp_path / "run", "last").checkpoint
+    later = store / "step-99999999"
+    reads = []
+
+    def read(path, layout):
+        reads.append(path.name)
+        if len(reads) == 1:
+            latest.rename(later)
+            state = later / "state.json"
+            state.write_text(re.sub(r'"step": \d+', '"step": 99999999', state.read_text()))
+            (later / "SHA256SUMS").unlink()
+        return read_checkpoint(path, layout)
+
+    monkeypatch.setattr(run, "read_checkpoint", read)
+    assert load_run(tmp_path / "run", "last").step == 99999999
+    assert reads == [latest.name, later.name]
+
+
+def test_a_model_that_cannot_be_built_is_a_config_error(config, tmp_path, monkeypatch):
+    def refuse(section, event_shape):
+        raise RuntimeError("[enforce fail at a.cpp:127] err == 0. No memory\nException raised from f at b.h:79\nframe")
+
+    system = replace(run.system_named("vae"), build_model=refuse)
+    monkeypatch.setattr(run, "system_named", lambda name: system)
+    with pytest.raises(ConfigError, match=r"model: cannot be built with .*latent_dim=2") as caught:
+        train(config, tmp_path / "run")
+    assert str(caught.value).endswith("smaller ones are needed: No memory")

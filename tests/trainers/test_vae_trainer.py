@@ -136,7 +136,7 @@ def test_a_run_directory(build_vae, images, quiet, tmp_path):
     result = VAETrainer(build_vae(), **settings, run_directory=tmp_path / "run").fit(images, images)
     directory = result.run_directory
     assert sorted(path.name for path in directory.iterdir()) == [
-        "checkpoints", "metrics.jsonl", "samples", "tensorboard", "trainer.toml",
+        ".lock", "checkpoints", "metrics.jsonl", "samples", "tensorboard", "trainer.toml",
     ]  # fmt: skip
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
     assert lines == result.history
