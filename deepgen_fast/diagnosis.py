@@ -38,6 +38,7 @@ _DCGAN_LAYER = (Geometry((4, 4), (2, 2), (1, 1)), Shapes(64, 256, 128, (8, 8), (
 #: What each optional package is for: (module, requirement that brings it, purpose).
 _OPTIONAL_PACKAGES = (
     ("pydantic", "deepgen_fast[train]", "configs of runs"),
+    ("filelock", "deepgen_fast[train]", "one process in a run directory"),
     ("safetensors", "deepgen_fast[train]", "checkpoints"),
     ("tomli_w", "deepgen_fast[train]", "config files"),
     ("tensorboard", "deepgen_fast[train]", "TensorBoard files"),

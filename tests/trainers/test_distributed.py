@@ -75,6 +75,19 @@ def test_weights_are_those_of_one_process_and_the_same_in_both(ranks, alone):
             torch.testing.assert_close(first[name], value, rtol=1e-2, atol=1e-3, msg=name)
 
 
+def test_a_vae_has_losses_weights_and_gradients_of_one_process(ranks):
+    alone = runs.train_exact_vae()
+    for rank in ranks:
+        ours = rank["exact_vae"]
+        for record, whole in zip(ours["history"], alone.history, strict=True):
+            for name in ("train_loss", "train_log_likelihood", "train_kl"):
+                assert record[name] == pytest.approx(whole[name], rel=1e-4), name
+        expected = {**runs.found(alone), "gradients": runs.gradients(alone)}
+        for part in ("state", "ema", "gradients"):
+            for name, value in expected[part].items():
+                torch.testing.assert_close(ours[part][name], value, rtol=1e-2, atol=1e-4, msg=f"{part} {name}")
+
+
 @pytest.mark.parametrize("run", ["bf16", "per_process", "vae", "cvae"])
 def test_processes_agree(ranks, run):
     states = [rank[run]["state"] for rank in ranks]
