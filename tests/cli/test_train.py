@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from deepgen_fast.cli import options
 from deepgen_fast.cli.app import app
 from deepgen_fast.trainers import RunConfig, RunDirectory
+from deepgen_fast.trainers.run_lock import RunLock
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -149,6 +151,50 @@ def test_a_used_directory_is_refused(command, plane_run) -> None:
     assert result.exit_code == 2
     assert "already holds a run: --resume it, or name another directory" in result.stderr
     assert (plane_run / "metrics.jsonl").read_text() == before
+
+
+def test_a_run_that_trains_is_not_resumed_but_can_be_used(command, plane_run, tmp_path) -> None:
+    lock = RunLock(plane_run)
+    lock.acquire()
+    try:
+        refused = command("train", "vae", "--resume", plane_run, "--epochs", 99)
+        used = command("sample", plane_run, "--out", tmp_path / "samples.png")
+    finally:
+        lock.release()
+    assert refused.exit_code == 1
+    assert f"{plane_run}: another trainer of this process" in refused.stderr
+    assert "trains in this run directory: wait until it has ended, or name another directory" in refused.stderr
+    assert "epochs = 99" not in (plane_run / "config.toml").read_text()
+    assert used.exit_code == 0, used.output
+
+
+def test_a_damaged_checkpoint_and_how_to_go_on(command, plane_run, tmp_path) -> None:
+    run = Path(shutil.copytree(plane_run, tmp_path / "run"))
+    steps = sorted((run / "checkpoints").glob("step-*"))
+    (steps[-1] / "training.safetensors").write_bytes(b"")
+    result = command("train", "vae", "--resume", run)
+    assert result.exit_code == 2
+    assert f"{steps[-1]}: damaged: training.safetensors: " in result.stderr
+    assert f"The newest whole checkpoint is {steps[0]}: name it to go on from there" in result.stderr
+    assert f"--checkpoint {steps[0].name} beside --resume" in result.stderr
+    assert command("train", "vae", "--resume", run, "--checkpoint", steps[0].name).exit_code == 0
+    result = command("train", "vae", "--checkpoint", steps[0].name)
+    assert result.exit_code == 2
+    assert "--checkpoint: says where to go on from, and there is no --resume" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (10**30, "model.latent_dim: input should be less than or equal to 2147483647, got 1000"),
+        ("true", "model.latent_dim: input should be a valid integer, got True"),
+    ],
+)
+def test_sizes_that_are_none_are_named(command, tmp_path, value: object, message: str) -> None:
+    result = command("train", "vae", "--set", f"model.latent_dim={value}", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert message in line
 
 
 def test_resume_takes_no_other_flag_and_needs_a_run(command, plane_run, tmp_path) -> None:

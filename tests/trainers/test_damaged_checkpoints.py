@@ -243,6 +243,8 @@ def test_links_out_of_the_checkpoint_and_what_is_no_file_are_refused(run, name, 
     with pytest.raises(CheckpointError, match=f"damaged: {name}: expected a file, found something else"):
         trainer(run).fit(IMAGES, resume_from="last")
     path.rmdir()
+    if not hasattr(os, "mkfifo"):
+        return
     os.mkfifo(path)  # opening it would wait for ever
     with pytest.raises(CheckpointError, match=f"damaged: {name}: expected a file, found something else"):
         trainer(run).fit(IMAGES, resume_from="last")

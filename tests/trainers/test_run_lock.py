@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def test_a_second_process_is_refused_and_a_killed_one_is_not_waited_for(build_va
             with pytest.raises(RunInUseError, match="run: another process trains in this run directory"):
                 trainer(build_vae, quiet, directory).fit(images)
         finally:
-            holder.send_signal(signal.SIGKILL)
+            holder.kill()
             holder.wait()
     # The operating system has let go of it, whatever lies in the directory.
     assert (directory / ".lock.json").exists()
