@@ -290,3 +290,14 @@ def test_steps_do_not_need_gradients_of_the_ones_before(build_vae, images, quiet
         trainer.fit(images[: 35 * count])
     norms = [sum(float(p.grad.square().sum()) for p in model.parameters()) ** 0.5 for model in (whole, single)]
     assert 0.5 < norms[0] / norms[1] < 1.5
+
+
+@pytest.mark.parametrize("kind", ["vae", "gan"])
+def test_adam_sees_the_clipped_gradient(build_vae, build_gan, images, pictures, quiet, kind):
+    """Adam takes no notice of a gradient's scale, but where it comes below its epsilon of 1e-8."""
+    settings = {**quiet, "epochs": 1, "learning_rate": 0.01, "gradient_clip": 1e-11}
+    build, kind_of, data = (build_vae, VAETrainer, images) if kind == "vae" else (build_gan, GANTrainer, pictures)
+    model = build()
+    kind_of(model, **settings).fit(data)
+    for trained, initial in zip(model.parameters(), build().parameters(), strict=True):
+        assert (trained - initial).abs().max() < 0.01 * 0.01
