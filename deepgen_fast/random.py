@@ -32,18 +32,19 @@ def draw_seed(device: torch.device | str = "cpu", generator: torch.Generator | N
         int64 tensor of shape ``[]``.
     """
     if torch.compiler.is_compiling() and generator is None:
-        return _draw_seed(torch.device(device))
+        return _draw_seed(device=torch.device(device))
     return torch.randint(_SEED_LIMIT, (), device=device, generator=generator)
 
 
-# Inductor has random numbers of its own; an opaque operator draws from torch's generator, as eager does.
+# Inductor has random numbers of its own; an opaque operator draws from torch's generator, as eager does. The device
+# is a keyword: where no argument is a tensor, torch.utils.checkpoint looks for it there, to keep the generator's state.
 @torch.library.custom_op("deepgen_fast_random::draw_seed", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
-def _draw_seed(device: torch.device) -> Tensor:
+def _draw_seed(*, device: torch.device) -> Tensor:
     return torch.randint(_SEED_LIMIT, (), device=device)
 
 
 @_draw_seed.register_fake
-def _(device: torch.device) -> Tensor:
+def _(*, device: torch.device) -> Tensor:
     return torch.empty((), dtype=torch.int64, device=device)
 
 

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import apply_function, recorded, transforming
+from deepgen_fast.ops.autograd import apply_function, needs_torch_code, transforming
+from deepgen_fast.ops.forward_mode import forward_mode
 from deepgen_fast.ops.rows import accumulation_dtype
 
 
@@ -95,13 +96,14 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
         logits, slope = ctx.saved_tensors
-        if recorded():
+        if needs_torch_code(grad):
             slope = ctx.term.slope(logits.to(grad.dtype), ctx.target) / max(logits.numel(), 1)
         return (grad * slope).to(logits.dtype), None, None
 
 
 def _mean(term: Term, logits: Tensor, target: float) -> Tensor:
-    if transforming() or torch.compiler.is_compiling():  # both differentiate torch code by themselves
+    # All of these differentiate torch code by themselves.
+    if transforming() or forward_mode() or torch.compiler.is_compiling():
         return term.value(logits.to(accumulation_dtype(logits.dtype)), target).mean()
     return apply_function(_Mean, logits, term, target)
 

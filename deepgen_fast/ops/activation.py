@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import recorded, transforming
+from deepgen_fast.ops.autograd import needs_torch_code
 
 # The kernels take the index.
 ACTIVATIONS = ("none", "relu", "leaky_relu", "tanh", "sigmoid")
@@ -50,7 +50,7 @@ def gradient_from_kept(grad: Tensor, kept: Tensor, activation: int, negative_slo
     """Gradient before the activation; differentiable in ``grad`` and, where that is the output, in ``kept``."""
     if activation != LEAKY_RELU:
         return gradient_from_output(grad, kept, activation)
-    if grad.is_cpu and not (recorded() or transforming() or torch.compiler.is_compiling()):
+    if grad.is_cpu and not (needs_torch_code(grad) or torch.compiler.is_compiling()):
         # In one image of new memory, which costs more than a pass over it.
         signs = kept.to(grad.dtype)
         return torch.ops.aten.leaky_relu_backward.grad_input(grad, signs, negative_slope, True, grad_input=signs)

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepgen_fast.ops.forward_mode import forward_mode, with_tangents
+
 _transforms_active = torch._C._are_functorch_transforms_active
 
 
@@ -18,7 +20,9 @@ def transforming() -> bool:
 
 
 def needs_gradient(*tensors: Tensor | None) -> bool:
-    """Whether autograd will want to go back through any of these."""
+    """Whether autograd will want to go back through any of these, or forward."""
+    if forward_mode():
+        return True
     if torch.is_grad_enabled():
         for tensor in tensors:  # a third of the time of any() over a generator
             if tensor is not None and tensor.requires_grad:
@@ -31,6 +35,32 @@ def recorded() -> bool:
     return torch.is_grad_enabled() and not torch.compiler.is_compiling()
 
 
+def needs_torch_code(*grads: Tensor | None) -> bool:
+    """Whether a backward must be torch code that autograd and vmap see through.
+
+    It is recorded, differentiated in forward mode, or mapped over many incoming gradients at once.
+    """
+    return recorded() or (not torch.compiler.is_compiling() and (forward_mode() or mapped(*grads)))
+
+
+def mapped(*tensors: Tensor | None) -> bool:
+    """Whether vmap is at work: a tensor's memory format, address and numbers cannot be asked for."""
+    return transforming() or mapped_by_engine(*tensors)
+
+
+def mapped_by_engine(*tensors: Tensor | None) -> bool:
+    """Whether these are mapped by the autograd engine's own vmap (``is_grads_batched``, ``jacobian(vectorize=True)``).
+
+    It is older than torch.func's, and no transform: only the tensors show it. It knows PyTorch's operators alone.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return any(tensor is not None and _is_mapped(tensor) for tensor in tensors)
+
+
+_is_mapped = torch._C._functorch.is_legacy_batchedtensor
+
+
 def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
     """``function.apply(*args)``, without the 15 us that its binding of default arguments costs.
 
@@ -39,6 +69,8 @@ def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
     """
     if torch.compiler.is_compiling():
         return function.apply(*_distinct(args))
+    if forward_mode():
+        return with_tangents(function).apply(*args)
     if _transforms_active():
         return function.apply(*args)
     if not torch.is_grad_enabled():

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import torch
+
+from deepgen_fast import backends
 from deepgen_fast.tracing import constant_while_tracing
 
 # Both native libraries implement the same operators; the dispatcher picks by device.
 _MODULES = {"reference": "reference", "cpu": "native", "cuda": "native", "triton": "triton"}
-_loaded: dict[tuple[str, str], ModuleType] = {}
+
+# ``<op>_<backend>``. Attributes, since torch.compile reads each when it comes to it; a dict it reads once, so that what
+# is loaded while it traces would not be there.
+_loaded = SimpleNamespace()
+
+
+def _name(op: str, backend: str) -> str:
+    return f"{op}_{backend}"
+
+
+def load(op: str) -> None:
+    """Import the launchers that need nothing but what is built here: the reference's, and the native ones.
+
+    At import of the package, so that the first call may be one that torch.compile traces. Triton's wait for their
+    first use: they import Triton.
+    """
+    for backend in _MODULES:
+        if backend == "reference" or (_MODULES[backend] == "native" and backends.unavailable(backend) is None):
+            _load(op, backend)
 
 
 @constant_while_tracing  # a tracing torch.compile really imports, where it cannot trace an import
 def _load(op: str, backend: str) -> bool:
-    if (op, backend) not in _loaded:
-        _loaded[op, backend] = import_module(f"deepgen_fast.ops.{op}.{_MODULES[backend]}")
+    setattr(_loaded, _name(op, backend), import_module(f"deepgen_fast.ops.{op}.{_MODULES[backend]}"))
     return True
 
 
 def launchers(op: str, backend: str) -> ModuleType:
-    """The module ``deepgen_fast.ops.<op>.<backend's module>``, imported at first use."""
-    found = _loaded.get((op, backend))
-    if found is not None:
-        return found
-    _load(op, backend)
-    return _loaded[op, backend]
+    """The module ``deepgen_fast.ops.<op>.<backend's module>``."""
+    name = _name(op, backend)
+    if torch.compiler.is_compiling() or not hasattr(_loaded, name):
+        _load(op, backend)
+    return getattr(_loaded, name)

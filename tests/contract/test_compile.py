@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import deepgen_fast as dgf
 from contract.cases import Arguments, Case, Shape, case
@@ -129,3 +130,22 @@ def test_autocast_keeps_sums_in_float32() -> None:
     assert (z.dtype, kl.dtype, ll.dtype) == (torch.float32, torch.float32, torch.float32)
     assert torch.equal(kl, dgf.reparameterize_kl(mean.float(), logvar)[1])
     assert torch.equal(ll, dgf.bernoulli_log_likelihood(mean, logvar.sigmoid()))
+
+
+@pytest.mark.parametrize("preserve", [True, False], ids=["state-kept", "state-moves"])
+@pytest.mark.parametrize("compiler", ["aot_eager", "inductor"])
+def test_checkpoint_inside_a_graph(compiler: str, preserve: bool) -> None:
+    """torch.utils.checkpoint around an operator that draws its noise: the recomputed forward draws the same again."""
+
+    def encode(mean: Tensor, logvar: Tensor) -> Tensor:
+        z, kl = dgf.reparameterize_kl(mean, logvar)
+        return (z * z.detach()).sum() + kl.sum()
+
+    def checkpointed(mean: Tensor, logvar: Tensor) -> Tensor:
+        return checkpoint(encode, mean, logvar, use_reentrant=False, preserve_rng_state=preserve)
+
+    values = [torch.randn(4, 3), torch.randn(4, 3)]
+    expected = _run(lambda *leaves: (encode(*leaves),), values)
+    compiled = torch.compile(checkpointed, backend=compiler, fullgraph=True)
+    for found, value in zip(_run(lambda *leaves: (compiled(*leaves),), values), expected, strict=True):
+        assert_within_ulps(found, value, 8)

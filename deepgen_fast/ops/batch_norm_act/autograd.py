@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import recorded
+from deepgen_fast.ops.autograd import needs_torch_code
 from deepgen_fast.ops.batch_norm_act import reference
 from deepgen_fast.ops.batch_norm_act.launch import launcher
 
@@ -36,7 +36,7 @@ class BatchNormAct(torch.autograd.Function):
         input, weight, bias, mean, invstd = ctx.saved_tensors
         activation, negative_slope, training, eps, backend = ctx.options
         need_input, need_weight, need_bias = ctx.needs_input_grad[:3]
-        if recorded():
+        if needs_torch_code(grad):
             launch = reference
             if training:  # the second derivative goes through the statistics too
                 mean, invstd = reference.moments(input, eps)
@@ -54,11 +54,22 @@ class BatchNormAct(torch.autograd.Function):
         )
 
     @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+        input, weight, bias, mean, invstd, activation, negative_slope, training, eps, _ = inputs
+        if training:  # as in backward
+            mean, invstd = reference.moments(input, eps)
+        return reference.batch_norm_act_tangent(
+            *tangents[:3], input, mean, invstd, weight, bias, activation, negative_slope, training
+        )
+
+    @staticmethod
     def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple:
         """Each lane has its own parameters or statistics, so plain torch maps it."""
-        options = args[5:]
+        activation, negative_slope, training, eps, _ = args[5:]
 
         def lane(input: Tensor, weight: Any, bias: Any, mean: Tensor, invstd: Tensor) -> Tensor:
-            return reference.batch_norm_act(input, mean, invstd, weight, bias, options[0], options[1])
+            if training:  # what differentiates the mapped function goes through the statistics, too
+                mean, invstd = reference.moments(input, eps)
+            return reference.batch_norm_act(input, mean, invstd, weight, bias, activation, negative_slope)
 
         return torch.vmap(lane, in_dims[:5])(*args[:5]), 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.activation import activate, gradient_from_argument
+from deepgen_fast.ops.activation import NONE, activate, gradient_from_argument
 from deepgen_fast.ops.rows import accumulation_dtype
 
 _OTHERS = (0, 2, 3)  # every dimension of an image but the channels
@@ -68,3 +68,24 @@ def batch_norm_act_backward(
             grad = grad - (grad_bias / count).view(-1, 1, 1) - along
         grad_input = (grad * scale.view(-1, 1, 1)).to(input.dtype)
     return grad_input, grad_weight, grad_bias
+
+
+def batch_norm_act_tangent(
+    tangent_input: Tensor | None, tangent_weight: Tensor | None, tangent_bias: Tensor | None, input: Tensor,
+    mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None, activation: int, negative_slope: float,
+    training: bool,
+) -> Tensor:  # fmt: skip
+    """What these tangents make the output move by, to first order; in ``training`` through mean and invstd as well."""
+    normalised, argument = _normalise(input, mean, invstd, weight, bias)
+    wide = argument.dtype
+    tangent = torch.zeros_like(argument)
+    if tangent_input is not None:
+        # Normalisation takes from a tangent what it takes from a gradient: its derivative is symmetric.
+        tangent, _, _ = batch_norm_act_backward(
+            tangent_input.to(wide), input.to(wide), mean, invstd, weight, bias, NONE, 0.0, training, True, False
+        )
+    if tangent_weight is not None:
+        tangent = tangent + normalised * tangent_weight.to(wide).view(-1, 1, 1)
+    if tangent_bias is not None:
+        tangent = tangent + tangent_bias.to(wide).view(-1, 1, 1)
+    return gradient_from_argument(tangent, argument, activation, negative_slope).to(input.dtype)

@@ -13,10 +13,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import apply_function, recorded, transforming
+from deepgen_fast.ops.autograd import apply_function, needs_torch_code, transforming
 from deepgen_fast.ops.batch_norm_act import reference
 from deepgen_fast.ops.batch_norm_act.function import Norm, move_running_statistics
 from deepgen_fast.ops.batch_norm_act.launch import launcher
+from deepgen_fast.ops.forward_mode import forward_mode
 from deepgen_fast.ops.rows import accumulation_dtype
 
 _OTHERS = (0, 2, 3)
@@ -77,7 +78,7 @@ class SynchronizedBatchNormAct(torch.autograd.Function):
         input, weight, bias, mean, invstd = ctx.saved_tensors
         count, activation, negative_slope, eps, backend, group = ctx.options
         need_input, need_weight, need_bias = ctx.needs_input_grad[:3]
-        if recorded():
+        if needs_torch_code(grad):
             launch = reference
             # The second derivative goes through the statistics too.
             mean, invstd = _joined_moments(input, count, eps, group)
@@ -134,10 +135,10 @@ def normalise_by_processes(
         group: of processes; the default one when None.
 
     Raises:
-        RuntimeError: under torch.func, which knows no other processes.
+        RuntimeError: under torch.func, which knows no other processes, and in forward mode.
     """
-    if transforming():
-        raise RuntimeError("synchronised batch norm does not run under torch.func transforms")
+    if transforming() or forward_mode():
+        raise RuntimeError("synchronised batch norm does not run under torch.func transforms, nor in forward mode")
     launch = launcher("channel_statistics", input, backend)
     here = input.numel() // max(input.shape[1], 1)
     taken = launch.channel_statistics(input.detach()) if here else reference.channel_statistics(input).nan_to_num()

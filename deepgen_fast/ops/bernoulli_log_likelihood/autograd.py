@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import recorded, reduce_repeated
+from deepgen_fast.ops.autograd import apply_function, needs_torch_code, reduce_repeated
 from deepgen_fast.ops.bernoulli_log_likelihood import reference
 from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.vmap import flatten_rows, restore_rows
@@ -28,7 +28,7 @@ class BernoulliLogLikelihood(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple:
         logits, target, mask = ctx.saved_tensors
         need_logits, need_target = ctx.needs_input_grad[:2]
-        launch = reference if recorded() else launchers("bernoulli_log_likelihood", ctx.backend)
+        launch = reference if needs_torch_code(grad) else launchers("bernoulli_log_likelihood", ctx.backend)
         grad_logits, grad_target = launch.bernoulli_log_likelihood_backward(
             grad, logits, target, mask, ctx.elementwise, need_logits, need_target
         )
@@ -41,9 +41,13 @@ class BernoulliLogLikelihood(torch.autograd.Function):
         )
 
     @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+        return reference.bernoulli_log_likelihood_tangent(*tangents[:2], *inputs[:4])
+
+    @staticmethod
     def vmap(info: Any, in_dims: tuple, logits: Tensor, target: Tensor, mask: Any, elementwise: bool, backend: str):
         size = info.batch_size
         leading = logits.dim() - (in_dims[0] is not None) - (target.dim() - (in_dims[1] is not None)) + 1
         (logits, target, mask), shape = flatten_rows(size, leading, in_dims[:3], logits, target, mask)
-        value = BernoulliLogLikelihood.apply(logits, target, mask, elementwise, backend)
+        value = apply_function(BernoulliLogLikelihood, logits, target, mask, elementwise, backend)
         return restore_rows(value, size, leading, shape), leading - 1

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepgen_fast.ops.forward_mode import times_tangents
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, leading_view, sum_event
 
 
@@ -49,3 +50,21 @@ def bernoulli_log_likelihood_backward(
     if need_target:
         grad_target = grad * wide_logits
     return grad_logits, grad_target
+
+
+def bernoulli_log_likelihood_tangent(
+    tangent_logits: Tensor | None,
+    tangent_target: Tensor | None,
+    logits: Tensor,
+    target: Tensor,
+    mask: Tensor | None,
+    elementwise: bool,
+) -> Tensor:
+    """What these tangents make the value move by, to first order; of the value's shape and dtype."""
+    leading = logits.dim() - target.dim() + 1
+    wide = logits.to(accumulation_dtype(logits.dtype))
+    slopes = bernoulli_log_likelihood_backward(torch.ones_like(wide), wide, target, mask, True, True, True)
+    value = times_tangents(slopes, (tangent_logits, tangent_target))
+    if mask is not None:
+        value = torch.where(expand_rows(mask, value.shape), value, 0.0)
+    return value if elementwise else sum_event(value, leading)

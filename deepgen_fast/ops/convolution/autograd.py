@@ -5,13 +5,15 @@ Their backward, of any order, honours ``needs_input_grad`` and runs on the kerne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.ops.activation import gradient_from_kept, kept_for_backward
-from deepgen_fast.ops.autograd import apply_function
+from deepgen_fast.ops.activation import NONE, gradient_from_argument, gradient_from_kept, kept_for_backward
+from deepgen_fast.ops.autograd import apply_function, mapped, mapped_by_engine
 from deepgen_fast.ops.convolution import passes, reference
 from deepgen_fast.ops.convolution.geometry import Pair
 from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue, Request
@@ -25,14 +27,21 @@ def _apply(function: type[torch.autograd.Function], *args: Any) -> Any:
 
 
 def _conv_transpose2d(small: Tensor, weight: Tensor, output_padding: Pair, request: Request) -> Tensor:
+    if mapped_by_engine(small, weight):
+        _, stride, padding = request.geometry
+        return F.conv_transpose2d(small, weight, None, stride, padding, output_padding)
     return _apply(ConvTranspose2d, small, weight, None, output_padding, request, PLAIN)[0]
 
 
 def _conv2d(large: Tensor, weight: Tensor, request: Request) -> Tensor:
+    if mapped_by_engine(large, weight):
+        return F.conv2d(large, weight, None, request.geometry.stride, request.geometry.padding)
     return _apply(Conv2d, large, weight, None, request, PLAIN)[0]
 
 
 def _weight_gradient(small: Tensor, large: Tensor, request: Request) -> Tensor:
+    if mapped_by_engine(small, large):
+        return reference.conv2d_weight_gradient(small, large, *request.geometry)
     return _apply(WeightGradient, small, large, request)
 
 
@@ -74,7 +83,8 @@ def _convolution_backward(ctx: Any, grad: Tensor, transposed: bool) -> tuple[Ten
         grad_image = grad_weight = None
         # Once for both kernels below, which work channels-last; an image of few channels is cheap to rearrange, what
         # would be made of it is not.
-        grad = in_format(grad, result_channels_last(image, weight))
+        if not mapped(grad):  # vmap knows no memory formats
+            grad = in_format(grad, result_channels_last(image, weight))
         if transposed:
             grad_image = _conv2d(grad, weight, request) if need_image else None
             grad_weight = _weight_gradient(image, grad, request) if need_weight else None
@@ -87,6 +97,25 @@ def _convolution_backward(ctx: Any, grad: Tensor, transposed: bool) -> tuple[Ten
 
 def _size(image: Tensor) -> Pair:
     return image.shape[2], image.shape[3]
+
+
+def _convolution_tangent(convolve: Callable[..., Tensor], inputs: tuple, tangents: tuple, epilogue: Epilogue) -> Tensor:
+    """Of the output, which is linear in image, weight and bias up to the activation."""
+    (image, weight, bias), (tangent_image, tangent_weight, tangent_bias) = inputs, tangents
+    parts = []
+    if tangent_image is not None:
+        parts.append(convolve(tangent_image, weight))
+    if tangent_weight is not None:
+        parts.append(convolve(image, tangent_weight))
+    if tangent_bias is not None:
+        shift = tangent_bias.view(-1, 1, 1)
+        parts = [parts[0] + shift, *parts[1:]] if parts else [shift.expand_as(convolve(image, weight))]
+    tangent = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+    if epilogue.activation == NONE:
+        return tangent
+    argument = convolve(image, weight)
+    argument = argument if bias is None else argument + bias.view(-1, 1, 1)
+    return gradient_from_argument(tangent, argument, epilogue.activation, epilogue.negative_slope)
 
 
 class ConvTranspose2d(torch.autograd.Function):
@@ -106,6 +135,15 @@ class ConvTranspose2d(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> tuple:
         return *_convolution_backward(ctx, grad, True), None, None, None
+
+    @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> tuple:
+        output_padding, request, epilogue = inputs[3:]
+
+        def convolve(small: Tensor, weight: Tensor) -> Tensor:
+            return _conv_transpose2d(small, weight, output_padding, request)
+
+        return _convolution_tangent(convolve, inputs[:3], tangents[:3], epilogue), None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, small: Tensor, weight: Tensor, bias: Any, *options: Any) -> tuple:
@@ -140,6 +178,15 @@ class Conv2d(torch.autograd.Function):
         return *_convolution_backward(ctx, grad, False), None, None
 
     @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> tuple:
+        request, epilogue = inputs[3:]
+
+        def convolve(large: Tensor, weight: Tensor) -> Tensor:
+            return _conv2d(large, weight, request)
+
+        return _convolution_tangent(convolve, inputs[:3], tangents[:3], epilogue), None
+
+    @staticmethod
     def vmap(info: Any, in_dims: tuple, large: Tensor, weight: Tensor, bias: Any, *options: Any) -> tuple:
         if in_dims[1] is None and in_dims[2] is None and not options[1].statistics:
             return _merged(Conv2d, info, in_dims, large, weight, bias, *options)
@@ -157,7 +204,7 @@ class Conv2d(torch.autograd.Function):
 def _merged(function: Any, info: Any, in_dims: tuple, image: Tensor, *others: Any) -> tuple:
     """Weights that all lanes share: the mapped dimension joins the batch. Else PyTorch's own vmap does the work."""
     size = info.batch_size
-    output, statistics = function.apply(merge_batch(image, in_dims[0], size, 0), *others)
+    output, statistics = apply_function(function, merge_batch(image, in_dims[0], size, 0), *others)
     return (split_batch(output, size, 0), statistics), (0, None)
 
 
@@ -183,6 +230,16 @@ class WeightGradient(torch.autograd.Function):
             grad_small = _conv2d(large, grad, ctx.request) if need_small else None
             grad_large = _conv_transpose2d(small, grad, padding, ctx.request) if need_large else None
             return grad_small, grad_large, None
+
+    @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+        (small, large, request), (tangent_small, tangent_large, _) = inputs, tangents
+        parts = []
+        if tangent_small is not None:
+            parts.append(_weight_gradient(tangent_small, large, request))
+        if tangent_large is not None:
+            parts.append(_weight_gradient(small, tangent_large, request))
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, small: Tensor, large: Tensor, request: Request) -> tuple:

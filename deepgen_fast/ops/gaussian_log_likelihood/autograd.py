@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import recorded, reduce_repeated
+from deepgen_fast.ops.autograd import apply_function, needs_torch_code, reduce_repeated
 from deepgen_fast.ops.gaussian_log_likelihood import reference
 from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.vmap import flatten_rows, restore_rows
@@ -30,7 +30,7 @@ class GaussianLogLikelihood(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple:
         mean, target, logvar, mask = ctx.saved_tensors
         need_mean, need_target, need_logvar = ctx.needs_input_grad[:3]
-        launch = reference if recorded() else launchers("gaussian_log_likelihood", ctx.backend)
+        launch = reference if needs_torch_code(grad) else launchers("gaussian_log_likelihood", ctx.backend)
         grad_mean, grad_target, grad_logvar = launch.gaussian_log_likelihood_backward(
             grad, mean, target, logvar, mask, ctx.elementwise, need_mean, need_target, need_logvar
         )
@@ -44,9 +44,13 @@ class GaussianLogLikelihood(torch.autograd.Function):
         )
 
     @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+        return reference.gaussian_log_likelihood_tangent(*tangents[:3], *inputs[:5])
+
+    @staticmethod
     def vmap(info: Any, in_dims: tuple, mean: Tensor, target: Tensor, logvar: Any, mask: Any, *options: Any):
         size = info.batch_size
         leading = mean.dim() - (in_dims[0] is not None) - (target.dim() - (in_dims[1] is not None)) + 1
         rows, batch = flatten_rows(size, leading, in_dims[:4], mean, target, logvar, mask)
-        value = GaussianLogLikelihood.apply(*rows, *options)
+        value = apply_function(GaussianLogLikelihood, *rows, *options)
         return restore_rows(value, size, leading, batch), leading - 1

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from deepgen_fast.ops.forward_mode import times_tangents
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, leading_view, sum_event
 
 LOG_TWO_PI = math.log(2.0 * math.pi)
@@ -75,3 +76,27 @@ def gaussian_log_likelihood_backward(
         grad_logvar = 0.5 * grad * (offset * scaled - 1.0)
         grad_logvar = sum_event(grad_logvar, leading) if logvar.numel() == 1 else grad_logvar.to(logvar.dtype)
     return grad_mean, grad_target, grad_logvar
+
+
+def gaussian_log_likelihood_tangent(
+    tangent_mean: Tensor | None,
+    tangent_target: Tensor | None,
+    tangent_logvar: Tensor | None,
+    mean: Tensor,
+    target: Tensor,
+    logvar: Tensor | None,
+    mask: Tensor | None,
+    elementwise: bool,
+) -> Tensor:
+    """What these tangents make the value move by, to first order; of the value's shape and dtype."""
+    leading = mean.dim() - target.dim() + 1
+    wide = mean.to(accumulation_dtype(mean.dtype))
+    if logvar is not None:  # in full, so that its derivative is not summed up
+        logvar = expand_rows(logvar.to(wide.dtype), mean.shape)
+    slopes = gaussian_log_likelihood_backward(
+        torch.ones_like(wide), wide, target, logvar, mask, True, True, True, logvar is not None
+    )
+    value = times_tangents(slopes, (tangent_mean, tangent_target, tangent_logvar))
+    if mask is not None:
+        value = torch.where(expand_rows(mask, value.shape), value, 0.0)
+    return value if elementwise else sum_event(value, leading)

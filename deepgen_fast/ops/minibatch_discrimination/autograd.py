@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import recorded
+from deepgen_fast.ops.autograd import apply_function, needs_torch_code
 from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.minibatch_discrimination import reference
 from deepgen_fast.ops.vmap import merge_batch
@@ -26,13 +26,17 @@ class MinibatchDiscrimination(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple:
         (features,) = ctx.saved_tensors
-        launch = reference if recorded() else launchers("minibatch_discrimination", ctx.backend)
+        launch = reference if needs_torch_code(grad) else launchers("minibatch_discrimination", ctx.backend)
         return launch.minibatch_discrimination_backward(grad, features, ctx.include_self), None, None
+
+    @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+        return reference.minibatch_discrimination_tangent(tangents[0], *inputs[:2])
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, features: Tensor, *options: Any) -> tuple[Tensor, int]:
         # Kernels have nothing to do with each other, so the lanes' minibatches lie side by side as kernels of one.
         merged = merge_batch(features, in_dims[0], info.batch_size, 1)
-        value = MinibatchDiscrimination.apply(merged, *options)
+        value = apply_function(MinibatchDiscrimination, merged, *options)
         kernels = merged.shape[1] // info.batch_size if info.batch_size else 0
         return value.unflatten(1, (info.batch_size, kernels)), 1

@@ -33,3 +33,11 @@ def minibatch_discrimination_backward(grad: Tensor, features: Tensor, include_se
     difference, similarity = _pairs(features, include_self)
     weight = (grad.unsqueeze(1) + grad.unsqueeze(0)) * similarity
     return -(weight.unsqueeze(-1) * difference.sign()).sum(1).to(features.dtype)
+
+
+def minibatch_discrimination_tangent(tangent: Tensor, features: Tensor, include_self: bool) -> Tensor:
+    """d o_i = -sum over j of exp(-||M_i - M_j||_1) sign(M_i - M_j) . (d M_i - d M_j)."""
+    difference, similarity = _pairs(features, include_self)
+    wide = tangent.to(similarity.dtype)
+    along = (difference.sign() * (wide.unsqueeze(1) - wide.unsqueeze(0))).sum(-1)
+    return -(similarity * along).sum(1)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import recorded, reduce_repeated
+from deepgen_fast.ops.autograd import needs_torch_code, recorded, reduce_repeated
 from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.negative_elbo.reference import negative_elbo_value
 
@@ -66,6 +66,9 @@ def _take_gradients(ctx: Any, inputs: tuple) -> list[Tensor]:
 def _is_one(grad_loss: Tensor) -> bool:
     """Whether the incoming gradient is the usual 1, so that a pass over the gradients is saved.
 
-    Only asked where asking is free: not on a GPU, where it would wait for the device, nor while compiling.
+    Only asked where asking is free, and where there is one: not on a GPU, where it would wait for the device, nor while
+    compiling, nor of mapped gradients, nor of one that has a tangent.
     """
-    return grad_loss.device.type == "cpu" and not torch.compiler.is_compiling() and grad_loss.item() == 1.0
+    if grad_loss.device.type != "cpu" or torch.compiler.is_compiling() or needs_torch_code(grad_loss):
+        return False
+    return grad_loss.item() == 1.0

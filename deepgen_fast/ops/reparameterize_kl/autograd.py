@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen_fast.ops.autograd import recorded, reduce_repeated
+from deepgen_fast.ops.autograd import apply_function, needs_torch_code, reduce_repeated
 from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.reparameterize_kl import reference
 from deepgen_fast.ops.vmap import merge_batch, split_batch
@@ -42,7 +42,7 @@ class ReparameterizeKL(torch.autograd.Function):
     def backward(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple:
         mean, scale, prior_mean, prior_logvar, noise, seed = ctx.saved_tensors
         needed = ctx.needs_input_grad
-        launch = reference if recorded() else launchers("reparameterize_kl", ctx.backend)
+        launch = reference if needs_torch_code(grad_z, grad_kl) else launchers("reparameterize_kl", ctx.backend)
         grads = launch.reparameterize_kl_backward(
             grad_z, grad_kl, mean, scale, prior_mean, prior_logvar, noise, seed, ctx.num_samples, ctx.scale_kind,
             ctx.elementwise_kl, needed[2] or needed[3],
@@ -58,6 +58,10 @@ class ReparameterizeKL(torch.autograd.Function):
             grad_noise,
             *(None,) * 5,
         )
+
+    @staticmethod
+    def tangents(inputs: tuple, tangents: tuple) -> tuple[Tensor, Tensor]:
+        return reference.reparameterize_kl_tangents(*tangents[:5], *inputs[:9])
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple:
@@ -78,7 +82,8 @@ class ReparameterizeKL(torch.autograd.Function):
             return merge_batch(tensor, dim, size, 0)
 
         sample_dim = 0 if num_samples is None else 1
-        z, kl = ReparameterizeKL.apply(
+        z, kl = apply_function(
+            ReparameterizeKL,
             *(rows(tensor, dim) for tensor, dim in zip(args[:4], in_dims[:4], strict=True)),
             merge_batch(noise, in_dims[4], size, sample_dim),
             *args[5:],

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepgen_fast.ops.forward_mode import times_tangents
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, sum_event
 from deepgen_fast.random import philox_normal
 
@@ -143,6 +144,39 @@ def reparameterize_kl_backward(
             prior_logvar_slope = 0.5 * ((1.0 - _below_infinity(variance * precision)) - offset * mean_slope)
             grad_prior_logvar = (grad_kl * prior_logvar_slope).to(mean.dtype)
     return grad_mean.to(mean.dtype), grad_scale.to(scale.dtype), grad_prior_mean, grad_prior_logvar
+
+
+def reparameterize_kl_tangents(
+    tangent_mean: Tensor | None,
+    tangent_scale: Tensor | None,
+    tangent_prior_mean: Tensor | None,
+    tangent_prior_logvar: Tensor | None,
+    tangent_noise: Tensor | None,
+    mean: Tensor,
+    scale: Tensor,
+    prior_mean: Tensor | None,
+    prior_logvar: Tensor | None,
+    noise: Tensor | None,
+    seed: Tensor | None,
+    num_samples: int | None,
+    scale_kind: int,
+    elementwise_kl: bool,
+) -> tuple[Tensor, Tensor]:
+    """What these tangents make z and the KL move by, to first order; generated noise is a constant."""
+    wide_mean, wide_scale, wide_prior_mean, wide_prior_logvar = _inputs(mean, scale, prior_mean, prior_logvar)
+    if noise is None:
+        assert seed is not None
+        noise = generated_noise(mean, seed, num_samples)
+    noise = noise.to(wide_mean.dtype)
+    std = standard_deviation(wide_scale, scale_kind)
+    slopes = (torch.ones_like(noise), noise * _std_slope(wide_scale, scale_kind), std.expand(noise.shape))
+    tangent_z = times_tangents(slopes, (tangent_mean, tangent_scale, tangent_noise))
+    slopes = reparameterize_kl_backward(
+        None, torch.ones_like(wide_mean), wide_mean, wide_scale, wide_prior_mean, wide_prior_logvar, None, None, None,
+        scale_kind, True, True,
+    )  # fmt: skip
+    tangent_kl = times_tangents(slopes, (tangent_mean, tangent_scale, tangent_prior_mean, tangent_prior_logvar))
+    return tangent_z.to(mean.dtype), tangent_kl if elementwise_kl else sum_event(tangent_kl, 1)
 
 
 def _std_slope(scale: Tensor, scale_kind: int) -> Tensor | float:
