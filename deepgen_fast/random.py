@@ -117,17 +117,21 @@ def philox_normal(seed: Tensor, size: Sequence[int], samples: bool = False) -> T
     """
     count = size[0] if samples else 1
     batch, event = (size[1], size[2:]) if samples else (size[0], size[1:])
-    columns = math.prod(event)
-    groups = (columns + 3) // 4
     device = seed.device
     sample = torch.arange(count, device=device).view(count, 1, 1)
     example = torch.arange(batch, device=device).view(1, batch, 1)
-    group = torch.arange(groups, device=device).view(1, 1, groups)
+    return _normals(seed, sample, example, math.prod(event)).reshape(tuple(size))
+
+
+def _normals(seed: Tensor, sample: Tensor, example: Tensor, columns: int) -> Tensor:
+    """Noise [samples, examples, columns] of the samples [samples, 1, 1] and the examples [1, examples, 1]."""
+    groups = (columns + 3) // 4
+    group = torch.arange(groups, device=seed.device).view(1, 1, groups)
     words = philox_words(seed, torch.broadcast_tensors(group, example & _MASK32, example >> 32, sample))
     first, second = _box_muller(words[0], words[1])
     third, fourth = _box_muller(words[2], words[3])
-    noise = torch.stack((first, second, third, fourth), dim=-1).view(count, batch, groups * 4)
-    return noise[..., :columns].reshape(tuple(size))
+    noise = torch.stack((first, second, third, fourth), dim=-1).view(sample.shape[0], example.shape[1], groups * 4)
+    return noise[..., :columns]
 
 
 class BatchNoise:

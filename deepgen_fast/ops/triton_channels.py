@@ -166,9 +166,10 @@ def combine_moments(moments: Moments) -> Tensor:
 @triton.jit(do_not_specialize=["rows", "units"])
 def column_sums_kernel(sum_ptr, partial_ptr, rows, units, UNIT: tl.constexpr, COLS: tl.constexpr, WIDE: tl.constexpr):
     columns = units * UNIT
-    column = tl.program_id(0) * COLS + tl.arange(0, COLS)
+    program = tl.program_id(0)
     if WIDE:
-        column = column.to(tl.int64)
+        program = program.to(tl.int64)
+    column = program * COLS + tl.arange(0, COLS)
     total = tl.zeros([COLS], partial_ptr.dtype.element_ty)
     for _ in range(rows):
         total += tl.load(partial_ptr + column, mask=column < columns, other=0.0)

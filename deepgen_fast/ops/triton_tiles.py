@@ -104,9 +104,10 @@ def load_operand(ptr, sample, row, batch, col, columns, inside, KIND: tl.constex
 
 @triton.jit
 def row_sums_kernel(partial_ptr, sum_ptr, rows, chunks, ROWS: tl.constexpr, COLS: tl.constexpr, WIDE: tl.constexpr):
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    program = tl.program_id(0)
     if WIDE:
-        row = row.to(tl.int64)
+        program = program.to(tl.int64)
+    row = program * ROWS + tl.arange(0, ROWS)
     total = tl.zeros([ROWS], sum_ptr.dtype.element_ty)
     for first in range(0, chunks, COLS):
         chunk = first + tl.arange(0, COLS)

@@ -80,6 +80,12 @@ def test_values_and_gradients(
         check(call, call.run(kernels))
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_rows_of_many_segments(kernels: Kernels, group: str) -> None:
+    for call in _calls(group, (None, 1, 5 * 4096 + 7), torch.float32):
+        check(call, call.run(kernels))
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype)[6:])
 @pytest.mark.parametrize("shape", (*MINIBATCH_SHAPES, (0, 3, 2), (3, 0, 2)), ids=str)
 def test_minibatch_discrimination(kernels: Kernels, shape: tuple[int, int, int], dtype: torch.dtype) -> None:

@@ -35,7 +35,7 @@ def partial_sums() -> Iterator[Large]:
     """The second steps of sums, whose operands are as large only for inputs that no memory holds."""
     sums = sparse((2**20 + 3, 2**11 + 5), torch.float32)
     sums[-1] = torch.randn(sums.shape[1])
-    yield Large("row_sums", (sums,), lambda: (sums[-1:].sum(1),), lambda out: out[-1:], 2**20)
+    yield Large("row_sums", (sums, (len(sums),)), lambda: (sums[-1:].sum(1),), lambda out: out[-1:], 2**20)
     tiles, channels = 2**10 + 1, 2**20
     partial, counts = sparse((tiles, 2, channels), torch.float64), torch.full((tiles,), 3.0, dtype=torch.float64)
     partial[:, :, -16:] = torch.rand(tiles, 2, 16, dtype=torch.float64)
@@ -124,10 +124,12 @@ def _cut(every: list[int]) -> Callable[..., Iterable[int]]:
 def _lazily(zeros: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """In place of ``torch.empty``: zeros, as what programs leave that do not run; large ones take no memory."""
 
-    def made(*size: Any, **options: Any) -> Tensor:
-        shape = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
-        large = math.prod(shape) > 2**24
-        return sparse(tuple(shape), options.get("dtype") or torch.float32) if large else zeros(*size, **options)
+    def made(*size: Any, dtype: torch.dtype | None = None, memory_format: Any = None, **_: Any) -> Tensor:
+        shape = tuple(size[0] if len(size) == 1 and not isinstance(size[0], int) else size)
+        last = memory_format == torch.channels_last
+        shape = (shape[0], *shape[2:], shape[1]) if last else shape
+        found = (sparse if math.prod(shape) > 2**24 else zeros)(shape, dtype=dtype or torch.float32)
+        return found.movedim(-1, 1) if last else found
 
     return made
 

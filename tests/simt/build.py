@@ -39,8 +39,8 @@ def compiler() -> str | None:
 
 
 def sources() -> list[Path]:
-    """The product's CUDA sources, and the emulator's controls."""
-    return [*sorted(CSRC.rglob("*.cu")), EMULATOR / "control.cpp"]
+    """The product's CUDA sources, the emulator's controls, and what tests call of the kernels' bodies."""
+    return [*sorted(CSRC.rglob("*.cu")), EMULATOR / "control.cpp", EMULATOR / "noise.cpp"]
 
 
 def _fingerprint(flags: Sequence[str]) -> str:

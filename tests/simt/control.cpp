@@ -5,3 +5,4 @@
 
 SIMT_EXPORT void simt_schedule(unsigned number) { simt::schedule(number); }
 SIMT_EXPORT void simt_multiprocessors(int count) { simt::multiprocessors = count; }
+SIMT_EXPORT void simt_run_every(unsigned n) { simt::run_every(n); }

@@ -92,13 +92,17 @@ class Emulator {
     while (fibers_.size() < threads_) fibers_.push_back(std::make_unique<Fiber>());
     order_.resize(threads_);
     for (unsigned i = 0; i < threads_; ++i) order_[i] = i;
+    uint64_t left = static_cast<uint64_t>(grid.x) * grid.y * grid.z;
     for (unsigned z = 0; z < grid.z; ++z)
       for (unsigned y = 0; y < grid.y; ++y)
         for (unsigned x = 0; x < grid.x; ++x) {
+          if (--left % every_ != 0) continue;
           ::blockIdx = dim3(x, y, z);
           run_block();
         }
   }
+
+  void set_every(unsigned every) { every_ = every; }
 
   void set_schedule(unsigned schedule) {
     schedule_ = schedule;
@@ -295,7 +299,7 @@ class Emulator {
   }
 
   bool running_ = false;
-  unsigned schedule_ = 0, threads_ = 0, current_ = 0;
+  unsigned schedule_ = 0, threads_ = 0, current_ = 0, every_ = 1;
   std::mt19937 shuffle_;
   std::vector<unsigned> order_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
@@ -312,6 +316,9 @@ inline void Emulator::entry() { emulator.thread_main(); }
 
 // How the threads of a block are interleaved from now on.
 inline void schedule(unsigned number) { emulator.set_schedule(number); }
+
+// Of each launch, run the last block and every n-th before it: for tensors too large to be walked whole.
+inline void run_every(unsigned n) { emulator.set_every(n); }
 
 // What the emulated GPU reports: launchers size their grids by it, and results must not depend on it.
 inline int multiprocessors = 2;

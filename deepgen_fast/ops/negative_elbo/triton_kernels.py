@@ -146,10 +146,10 @@ def batch_sums_kernel(
     blocks]."""
     ACC: tl.constexpr = block_sum_ptr.dtype.element_ty
     block = tl.program_id(0)
+    if WIDE:
+        block = block.to(tl.int64)
     row = block * BLOCK + tl.arange(0, BLOCK)
     inside = row < batch
-    if WIDE:
-        row = row.to(tl.int64)
     total = tl.zeros([BLOCK], ACC)
     for sample in range(0, samples):
         total += tl.load(sample_value_ptr + (sample * batch + row), mask=inside, other=0.0)

@@ -8,6 +8,7 @@ import torch
 import triton
 import triton.language as tl
 from accuracy import ulp
+from ops import plain_philox
 
 from deepgen_fast.ops import triton_noise
 from deepgen_fast.random import philox_normal, philox_words
@@ -93,3 +94,14 @@ def test_examples_beyond_32_bits_and_late_columns(device):
     radius = torch.sqrt(-2.0 * torch.log(expected[0].double() * 2.0**-32 + 2.0**-33))
     angle = 2.0 * torch.pi * (expected[1].double() * 2.0**-32 + 2.0**-33)
     assert torch.allclose(found.cpu().view(2, 4)[:, 0].double(), radius * torch.cos(angle), atol=1e-5)
+
+
+@pytest.mark.parametrize("first", plain_philox.FIRST_EXAMPLES)
+def test_examples_across_multiples_of_2_to_the_32(first, device):
+    for seed, (group, sample) in zip(plain_philox.SEEDS, ((0, 0), (3, 7), (1, 2**31 - 1)) * 2, strict=True):
+        found = torch.zeros(16, 8, device=device)
+        key = torch.tensor(seed, device=device)
+        _normal_kernel[(1,)](found, key, first, group, sample, ROWS=16, COLS=8, enable_fp_fusion=False)
+        expected = plain_philox.noise(seed, sample, first, 16, 4 * group + 8)[:, 4 * group :]
+        error = (found.cpu().double() - expected).abs() / ulp(expected, torch.float32)
+        assert float(error.max()) <= 3.0
