@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.ops.forward_mode import forward_mode, with_tangents
+from deepgen_fast.ops.functionalize import below_functionalize, functionalizing
 
 _transforms_active = torch._C._are_functorch_transforms_active
 
@@ -72,6 +73,8 @@ def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
     if forward_mode():
         return with_tangents(function).apply(*args)
     if _transforms_active():
+        if functionalizing():
+            return below_functionalize(apply_function, function, *args)
         return function.apply(*args)
     if not torch.is_grad_enabled():
         return function.forward(*args)

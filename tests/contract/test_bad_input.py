@@ -198,6 +198,18 @@ VALUE_ERRORS: dict[str, tuple[Call, str]] = {
         lambda: deconv_bn(IMAGE, WEIGHT, training=False, running_mean=ONES),
         r"running_mean and running_var must be given where training is False",
     ),
+    "one running statistic": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=True, running_var=ONES),
+        r"running_mean and running_var must both be given or both be None, got running_var alone",
+    ),
+    "no eps in training": (
+        lambda: deconv_bn(IMAGE, WEIGHT, training=True, eps=0),
+        r"eps must be positive where training is True, got 0",
+    ),
+    "negative eps": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=False, running_mean=ONES, running_var=ONES, eps=-1e-5),
+        r"eps must be at least 0, got -1e-05",
+    ),
     "batch norm of other channels": (
         lambda: conv_bn(IMAGE, WEIGHT, training=True, bn_weight=torch.ones(2)),
         r"bn_weight must have shape \[out_channels\], \[3\], got \[2\]",

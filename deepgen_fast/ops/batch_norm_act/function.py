@@ -11,6 +11,7 @@ from deepgen_fast.ops.autograd import apply_function, needs_gradient, transformi
 from deepgen_fast.ops.batch_norm_act import native, reference
 from deepgen_fast.ops.batch_norm_act.autograd import BatchNormAct
 from deepgen_fast.ops.batch_norm_act.launch import launcher
+from deepgen_fast.ops.functionalize import below_functionalize, functionalizing, is_functional
 from deepgen_fast.ops.kernels import has_kernel
 from deepgen_fast.ops.rows import accumulation_dtype
 
@@ -26,6 +27,16 @@ class Norm(NamedTuple):
     bias: Tensor | None
     momentum: float
     eps: float
+
+
+def check_numbers(norm: Norm, training: bool) -> None:
+    """Momentum and eps, with the bounds that PyTorch's batch norm has for them."""
+    for name, value in (("momentum", norm.momentum), ("eps", norm.eps)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be a float, got {value!r}")
+    if norm.eps < 0.0 or (training and norm.eps == 0.0):
+        expected = "positive where training is True" if training else "at least 0"
+        raise ValueError(f"eps must be {expected}, got {norm.eps!r}")
 
 
 def normalise_by_batch(
@@ -88,15 +99,20 @@ def move_running_statistics(norm: Norm, statistics: Tensor, count: int) -> None:
     calls of a layer in one loss must not be an error.
     """
     if norm.running_mean is not None:
-        _unversioned(norm.running_mean).lerp_(statistics[0].to(norm.running_mean.dtype), norm.momentum)
+        _move(norm.running_mean, statistics[0], norm.momentum)
     if norm.running_var is not None:
-        unbiased = statistics[1] / max(count - 1, 1)
-        _unversioned(norm.running_var).lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+        _move(norm.running_var, statistics[1] / max(count - 1, 1), norm.momentum)
 
 
-def _unversioned(buffer: Tensor) -> Tensor:
-    """The buffer's memory with a version of its own; the buffer itself where writes are traced or transformed."""
-    return buffer if torch.compiler.is_compiling() or transforming() else buffer.data
+def _move(buffer: Tensor, towards: Tensor, momentum: float) -> None:
+    if torch.compiler.is_compiling():
+        buffer.lerp_(towards.to(buffer.dtype), momentum)
+    elif not transforming():
+        buffer.data.lerp_(towards.to(buffer.dtype), momentum)  # the same memory, with a version of its own
+    elif functionalizing() and not is_functional(buffer):  # a model's own buffer, which the transform knows nothing of
+        below_functionalize(_move, buffer, towards, momentum)
+    else:
+        buffer.lerp_(towards.to(buffer.dtype), momentum)
 
 
 def running_moments(norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.autograd import apply_function, needs_torch_code, transforming
 from deepgen_fast.ops.batch_norm_act import reference
-from deepgen_fast.ops.batch_norm_act.function import Norm, move_running_statistics
+from deepgen_fast.ops.batch_norm_act.function import Norm, check_numbers, move_running_statistics
 from deepgen_fast.ops.batch_norm_act.launch import launcher
 from deepgen_fast.ops.forward_mode import forward_mode
 from deepgen_fast.ops.rows import accumulation_dtype
@@ -139,6 +139,7 @@ def normalise_by_processes(
     """
     if transforming() or forward_mode():
         raise RuntimeError("synchronised batch norm does not run under torch.func transforms, nor in forward mode")
+    check_numbers(norm, training=True)
     launch = launcher("channel_statistics", input, backend)
     here = input.numel() // max(input.shape[1], 1)
     taken = launch.channel_statistics(input.detach()) if here else reference.channel_statistics(input).nan_to_num()

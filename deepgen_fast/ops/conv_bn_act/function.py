@@ -51,7 +51,7 @@ def conv_bn_act(
         bn_weight, bn_bias: ``[out_channels]``, the affine map after normalisation, or None.
         training: normalise by the batch's own statistics; without effect where ``normalize`` is False.
         momentum: share of the new batch in the running statistics.
-        eps: added to the variance.
+        eps: added to the variance; positive in training, at least 0 in evaluation.
         normalize: False leaves batch normalisation out (a DCGAN's first and last layers).
         activation: ``"none"`` or None, ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"sigmoid"``.
         negative_slope: of a leaky ReLU; 0.2 as in DCGAN.
@@ -64,7 +64,8 @@ def conv_bn_act(
 
     Raises:
         TypeError, ValueError, RuntimeError: as for ``conv2d``.
-        ValueError: also a training batch of one value a channel, and evaluation without running statistics.
+        ValueError: also a training batch of one value a channel, evaluation without running statistics, one of them
+            without the other, and an eps outside its bounds.
 
     Source: Ioffe and Szegedy, "Batch normalization", 2015; Radford, Metz, Chintala, 2016. The module is
     ``dgf.nn.DiscriminatorBlock``.

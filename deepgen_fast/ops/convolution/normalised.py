@@ -6,7 +6,13 @@ from torch import Tensor
 
 from deepgen_fast.ops.activation import LEAKY_RELU, NONE, activate
 from deepgen_fast.ops.autograd import needs_gradient, transforming
-from deepgen_fast.ops.batch_norm_act.function import Norm, folded, normalise_by_batch, normalise_by_running
+from deepgen_fast.ops.batch_norm_act.function import (
+    Norm,
+    check_numbers,
+    folded,
+    normalise_by_batch,
+    normalise_by_running,
+)
 from deepgen_fast.ops.checks import check_device, check_tensor
 from deepgen_fast.ops.convolution import passes
 from deepgen_fast.ops.convolution.arguments import Operands
@@ -82,8 +88,10 @@ def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool)
         raise TypeError(f"training must be a bool, got {training!r}")
     if not training and (norm.running_mean is None or norm.running_var is None):
         raise ValueError("running_mean and running_var must be given where training is False")
-    if isinstance(norm.momentum, bool) or not isinstance(norm.momentum, (int, float)):
-        raise TypeError(f"momentum must be a float, got {norm.momentum!r}")
+    if (norm.running_mean is None) != (norm.running_var is None):
+        given = "running_var" if norm.running_mean is None else "running_mean"
+        raise ValueError(f"running_mean and running_var must both be given or both be None, got {given} alone")
+    check_numbers(norm, training)
     if training:
         _check_batch(image, request.geometry, transposed, output_padding, channels)
 
