@@ -69,9 +69,9 @@ class Explanation(NamedTuple):
 def explain(model_or_op: nn.Module | Callable, *example: Any, **options: Any) -> Explanation:
     """Which backend and algorithm runs each layer of a model, or an operator, and why not another.
 
-    A model is run once on the example, without gradients; its parameters, buffers (running statistics) and random
-    numbers are as before afterwards. A model that is not accelerated is explained as :func:`accelerate` would make it,
-    and stays plain.
+    A model is run once on the example, without gradients; its parameters, buffers (running statistics), attributes and
+    PyTorch's random numbers are as before afterwards, from copies that are held meanwhile. A model that is not
+    accelerated is explained as :func:`accelerate` would make it, and stays plain.
 
     Args:
         model_or_op: a module, or an operator of this library (``dgf.conv2d``).
@@ -152,17 +152,42 @@ def _accelerated_meanwhile(model: nn.Module) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _as_before(model: nn.Module) -> Iterator[None]:
-    """Buffers and random numbers are afterwards what they were."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    """The model and random numbers are afterwards what they were."""
     tensors = [*model.parameters(), *model.buffers()]
     gpus = sorted({tensor.device.index or 0 for tensor in tensors if tensor.is_cuda})
-    with torch.random.fork_rng(devices=gpus):
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for buffer, value in buffers:
-                    buffer.copy_(value)
+    with torch.random.fork_rng(devices=gpus), _numbers_as_before(tensors), _attributes_as_before(model):
+        yield
+
+
+@contextlib.contextmanager
+def _numbers_as_before(tensors: list[torch.Tensor]) -> Iterator[None]:
+    """Of parameters, too: a spectral norm may hold its vectors as such."""
+    kept = [(tensor, tensor.detach().clone()) for tensor in tensors]
+    try:
+        yield
+    finally:
+        for tensor, value in kept:
+            # In place only where something was written, and past autograd: what was saved of it is still right.
+            if not torch.equal(tensor, value):
+                tensor.data.copy_(value)
+
+
+@contextlib.contextmanager
+def _attributes_as_before(model: nn.Module) -> Iterator[None]:
+    """What a forward assigns to a module: counters, what it keeps for later, a buffer in place of another."""
+    tables = [table for module in model.modules() for table in (vars(module), module._parameters, module._buffers)]
+    kept = [(table, dict(table)) for table in tables]
+    states = [
+        (value, value.get_state()) for table in tables for value in table.values() if isinstance(value, torch.Generator)
+    ]
+    try:
+        yield
+    finally:
+        for table, values in kept:
+            table.clear()
+            table.update(values)
+        for generator, state in states:
+            generator.set_state(state)
 
 
 def _rows(model: nn.Module, heard: _Heard, ran: bool) -> Iterator[Row]:
@@ -225,8 +250,11 @@ def _left_reason(module: Any, parent: Any, heard: _Heard, ran: bool) -> str | No
 def _describe(layer: Any) -> str:
     if not isinstance(layer, _ConvNd):
         return type(layer).__name__
-    sizes = "x".join(map(str, layer.kernel_size))
-    stride = "x".join(map(str, layer.stride))
+    # Somebody may have set an int in place of the constructor's pair.
+    sizes, stride = (
+        "x".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+        for value in (layer.kernel_size, layer.stride)
+    )
     return f"{type(layer).__name__}({layer.in_channels}, {layer.out_channels}, {sizes}, stride {stride})"
 
 

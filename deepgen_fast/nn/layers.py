@@ -65,7 +65,13 @@ def changed(layer: nn.Module) -> str | None:
     attributes = layer.__dict__
     if "forward" in attributes or "_conv_forward" in attributes or type(layer).__call__ is not _CALL:
         return "a forward set on the instance, or a call of its own"
-    return "been compiled by itself" if layer._compiled_call_impl is not None else None
+    if layer._compiled_call_impl is not None:
+        return "been compiled by itself"
+    for name in ("negative_slope", "momentum", "eps"):
+        value = attributes.get(name)
+        if value is not None and (not isinstance(value, (float, int)) or isinstance(value, bool)):
+            return f"{name}={value!r}, not a number of Python's"
+    return None
 
 
 def is_plain(tensor: object) -> bool:
@@ -87,6 +93,11 @@ def every_call_is_hooked() -> bool:
     return bool(module_internals._has_any_global_hook())
 
 
+def is_pair(value: object) -> bool:
+    """Whether this is height and width as a layer's constructor stores them."""
+    return type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int
+
+
 def padding_of(layer: Any) -> Pair | None:
     """Zeros added at either side, (height, width); None where the sides differ."""
     if layer.padding == "valid":
@@ -98,8 +109,16 @@ def padding_of(layer: Any) -> Pair | None:
 
 
 def why_not(layer: Any) -> str | None:
-    """Why the fused operators do not have this convolution, None when they have it."""
-    if layer.groups != 1:
+    """Why the fused operators do not have this convolution, None when they have it.
+
+    What they cannot read, PyTorch's forward takes: sizes that somebody has set since to an int or to NumPy's.
+    """
+    for name in ("kernel_size", "stride", "dilation", "output_padding"):
+        if not is_pair(getattr(layer, name)):
+            return f"{name}={getattr(layer, name)!r}, not a pair of ints"
+    if not (isinstance(layer.padding, str) or is_pair(layer.padding)):
+        return f"padding={layer.padding!r}, not a pair of ints"
+    if layer.groups != 1 or type(layer.groups) is not int:
         return f"groups={layer.groups}"
     if layer.dilation != (1, 1):
         return f"dilation={layer.dilation}"

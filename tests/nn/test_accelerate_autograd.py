@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from accelerate_models import assert_same
+from accelerate_models import assert_same, counted_operators
 from torch import Tensor, nn
 
 import deepgen_fast as dgf
@@ -178,14 +178,16 @@ def test_several_calls_in_one_loss(kind: str) -> None:
     """Of sizes that PyTorch's layers serve and that ours do: neither may take the other's saved statistics away."""
     container = {"hook": Hooked, "by hand": ByHand}.get(kind, nn.Sequential)
     plain, ours = _pair(
-        lambda: nn.Sequential(container(nn.Conv2d(32, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()))
+        lambda: nn.Sequential(container(nn.Conv2d(64, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()))
     )
-    large = torch.randn(4, 32, 32, 32)
-    inputs = [large[:, :, :16, :16], large] if kind == "sizes" else [large]
+    large = torch.randn(4, 64, 32, 32)
+    inputs = [large[:, :, :8, :8], large] if kind == "sizes" else [large]
     if kind == "crops":
         inputs = [large[:, :, i : i + size, i : i + size] for i, size in enumerate((8, 16, 24, 31))]
     for model in (plain, ours):
-        sum(model(x).square().mean() for x in inputs).backward()
+        with counted_operators() as calls:
+            sum(model(x).square().mean() for x in inputs).backward()
+    assert "conv_bn_act" in calls
     _assert_same_gradients(ours, plain)
     for one, two in zip(ours.buffers(), plain.buffers(), strict=True):
         assert_same(one.float(), two.float())

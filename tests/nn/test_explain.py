@@ -148,3 +148,42 @@ def test_operators() -> None:
         explain(ops.conv2d)
     with pytest.raises(TypeError, match=r"weight must be a torch\.Tensor"):
         explain(ops.conv2d, x, 3)
+
+
+class Keeper(nn.Module):
+    """Changes all that a forward can: parameters, buffers (in place, and by another), attributes, its own generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.u = nn.Parameter(torch.ones(4), requires_grad=False)
+        self.register_buffer("average", torch.zeros(4))
+        self.register_buffer("count", torch.zeros(()))
+        self.generator = torch.Generator().manual_seed(3)
+        self.calls, self.last = 0, None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        output = self.conv(x)
+        self.u.data.mul_(2.0).add_(torch.randn(4, generator=self.generator))
+        self.average = 0.9 * self.average + output.mean((0, 2, 3)).detach()
+        self.count += 1
+        self.calls, self.last = self.calls + 1, output
+        return output
+
+
+def test_a_model_is_as_before() -> None:
+    model = Keeper()
+    state = {name: (value, value.clone(), value._version) for name, value in model.state_dict(keep_vars=True).items()}
+    drawn = model.generator.get_state()
+    explain(model, torch.randn(2, 3, 6, 6))
+    for name, value in model.state_dict(keep_vars=True).items():
+        assert value is state[name][0] and torch.equal(value, state[name][1]), name
+    assert model.calls == 0 and model.last is None and torch.equal(model.generator.get_state(), drawn)
+    model.eval()(torch.randn(2, 3, 6, 6)).sum().backward()
+
+
+def test_a_graph_from_before_can_still_go_back() -> None:
+    model = accelerate(nn.Sequential(nn.Conv2d(64, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.ReLU()))
+    loss = model(torch.randn(4, 64, 8, 8)).sum()
+    explain(model, torch.randn(4, 64, 32, 32))
+    loss.backward()

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import copy
 import copyreg
+import warnings
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from torch import nn
 
@@ -23,6 +25,15 @@ class Accelerated(nn.Module):
     """
 
     _plain_class: ClassVar[type]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "qconfig" and value is not None:  # what quantisation first gives to every module
+            warnings.warn(
+                f"an accelerated {type(self).__name__} is not quantised, and stays in floating point: call "
+                "deepgen_fast.restore(model) before quantising or fusing layers",
+                stacklevel=2,
+            )
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A pickle holds the plain module, so that it loads where deepgen_fast is not installed."""
@@ -63,7 +74,8 @@ def deepcopy_by_attributes(self: Any, memo: dict[int, Any]) -> Any:
     return replica
 
 
-_made: dict[tuple[type, type], type] = {}
+# For each plain class what stands in for it; weak, so that a class that somebody defines in a function can go.
+_made: WeakKeyDictionary[type, WeakValueDictionary[type, type]] = WeakKeyDictionary()
 
 
 def standing_in(plain: type, behaviour: type[Accelerated]) -> type:
@@ -72,11 +84,12 @@ def standing_in(plain: type, behaviour: type[Accelerated]) -> type:
     The module it says it comes from is the plain class's as well, for tools that take layers of ``torch.nn`` as the
     units of a model (torch.fx's tracers).
     """
-    found = _made.get((plain, behaviour))
+    made = _made.setdefault(plain, WeakValueDictionary())
+    found = made.get(behaviour)
     if found is None:
         names = ("__module__", "__qualname__", "__doc__")
         namespace = {name: getattr(plain, name) for name in names} | {"_plain_class": plain}
-        found = _made.setdefault((plain, behaviour), type(plain)(plain.__name__, (behaviour, plain), namespace))
+        found = made.setdefault(behaviour, type(plain)(plain.__name__, (behaviour, plain), namespace))
     return found
 
 

@@ -42,6 +42,9 @@ def accelerate(model: M) -> M:
     ``torch.jit.trace`` record the plain layers; ``torch.jit.script`` restores the model it is given. While accelerated,
     ``type(layer) is nn.Conv2d`` is false, as it is of a parametrized layer; ``isinstance`` and the class's name hold.
 
+    ``torch.ao.quantization`` and its fusion of layers know plain classes alone: :func:`restore` a model before
+    quantising or fusing it; its accelerated layers would stay in floating point, which a warning says.
+
     Args:
         model: any module; modules added to it later are left plain until ``accelerate`` is called again.
 

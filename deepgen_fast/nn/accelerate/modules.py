@@ -45,7 +45,7 @@ class AcceleratedConvTranspose2d(Accelerated):
         height, width = layer._output_padding(
             input, output_size, layer.stride, layer.padding, layer.kernel_size, 2, layer.dilation
         )
-        if _plain_forward_has_it(self, input, (height, width)):
+        if not layers.is_pair((height, width)) or _plain_forward_has_it(self, input, (height, width)):
             return super().forward(input, output_size)
         return compute(Run(self), input, output_padding=(height, width))
 
