@@ -108,22 +108,26 @@ def check_target(target: Tensor, output_name: str, output: Tensor) -> None:
 
 
 def rows_in_memory_order(
-    output: Tensor, *operands: Tensor | None
+    output: Tensor, target: Tensor, *operands: Tensor | None
 ) -> tuple[tuple[Tensor | None, ...], tuple[int, ...] | None]:
     """Permute a channels-last ``output``, and what goes with it, so that its rows are walked without a copy.
+
+    With a leading sample dimension, which the target lacks, four dimensions are no image with channels.
 
     Returns:
         The tensors, and the permutation that brings an elementwise result back (None when nothing was permuted).
     """
     if output.is_contiguous() or output.dim() != 4 or not output.permute(0, 2, 3, 1).is_contiguous():
-        return (output, *operands), None
+        return (output, target, *operands), None
+    if target.dim() != 4:
+        return (output, target, *operands), None
 
     def permute(tensor: Tensor | None) -> Tensor | None:
         if tensor is None or tensor.numel() == 1:
             return tensor
         return tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor.permute(1, 2, 0)
 
-    return tuple(permute(tensor) for tensor in (output, *operands)), (0, 3, 1, 2)
+    return tuple(permute(tensor) for tensor in (output, target, *operands)), (0, 3, 1, 2)
 
 
 def reduce(value: Tensor, reduction: str) -> Tensor:

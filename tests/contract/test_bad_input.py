@@ -185,6 +185,14 @@ VALUE_ERRORS: dict[str, tuple[Call, str]] = {
         lambda: conv(IMAGE[:, :, :1], WEIGHT),
         r"x must be large enough for an output.*\(0, 4\) from \[2, 3, 1, 8\]",
     ),
+    "image without columns": (
+        lambda: deconv(IMAGE[..., :0], WEIGHT),
+        r"x must be large enough for an output.*from \[2, 3, 8, 0\]",
+    ),
+    "padded image without columns": (
+        lambda: conv(IMAGE[..., :0], WEIGHT, padding=2),
+        r"x must be large enough for an output.*from \[2, 3, 8, 0\]",
+    ),
     "unknown algorithm": (
         lambda: conv(IMAGE, WEIGHT, algorithm="fft"),
         r"algorithm must be one of 'auto', 'direct'.*got 'fft'",

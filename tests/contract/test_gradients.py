@@ -75,6 +75,18 @@ def test_gradient_of_noise(backend: str, device: str) -> None:
     assert gradcheck(lambda noise: dgf.reparameterize_kl(**inputs, noise=noise, backend=backend)[0], (noise,))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
+def test_gradient_of_noise_is_rounded_once(dtype: torch.dtype, backend: str, device: str) -> None:
+    """In 16 bits the standard deviation is not rounded before it is multiplied; zero times a large one is zero."""
+    logvar = torch.linspace(-3, 3, 301).to(device, dtype).view(1, -1)
+    noise, incoming = torch.zeros_like(logvar).requires_grad_(), torch.full_like(logvar, 1.4375)
+    z, _ = dgf.reparameterize_kl(torch.zeros_like(logvar), logvar, noise=noise, backend=backend)
+    (found,) = torch.autograd.grad(z, noise, incoming)
+    assert_within_ulps(found, incoming.double() * torch.exp(0.5 * logvar.double()), 0.5 + 1e-3)
+    z, _ = dgf.reparameterize_kl(torch.zeros_like(logvar), torch.full_like(logvar, 1e4), noise=noise, backend=backend)
+    assert (torch.autograd.grad(z, noise, torch.zeros_like(z))[0] == 0).all()
+
+
 def test_trained_prior_and_target_of_the_loss(backend: str, device: str) -> None:
     """negative_elbo leaves its one pass where a prior or a target is trained; the gradients are still there."""
     inputs = to_device(case("negative_elbo-gaussian-shared").inputs(TINY, torch.float64), device)

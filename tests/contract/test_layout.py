@@ -80,6 +80,29 @@ def test_channels_last(case: Case, backend: str, device: str) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("reduction", ["sample", "none", "mean"])
+def test_samples_in_channels_last(reduction: str, backend: str, device: str) -> None:
+    """Four dimensions of which the first counts samples, in channels_last: the second is the batch, no channels."""
+    output, target = torch.randn(2, 5, 4, 3, device=device), torch.rand(5, 4, 3, device=device)
+    logvar, mask = torch.randn(4, 3, device=device), torch.rand(5, 4, 3, device=device) > 0.3
+    latents = torch.randn(2, 5, 7, device=device)
+    last = output.to(memory_format=torch.channels_last)
+    options = {"mask": mask, "reduction": reduction, "backend": backend}
+    runs = [
+        lambda out: dgf.bernoulli_log_likelihood(out, target, **options),
+        lambda out: dgf.gaussian_log_likelihood(out, target, logvar=logvar, **options),
+        lambda out: dgf.negative_elbo(out, target, *latents, mask=mask, backend=backend),
+    ]
+    for run in runs:
+        leaves = [value.detach().requires_grad_() for value in (last, output)]
+        found, expected = (run(leaf) for leaf in leaves)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+        grads = [
+            torch.autograd.grad(value.sum(), leaf)[0] for value, leaf in zip((found, expected), leaves, strict=True)
+        ]
+        torch.testing.assert_close(*grads, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "shape", [Shape(0, (5,)), Shape(3, (0,)), Shape(0, (0,)), Shape(3, (2, 0)), Shape(4, ())], ids=str
 )

@@ -154,7 +154,7 @@ def _check(
     image = image if image.dim() == 4 else image.unsqueeze(0)
     size = (image.shape[2], image.shape[3])
     result = geometry.large_size(size, extra) if transposed else geometry.small_size(size)
-    if min(result) < 1:
+    if min(*size, *result) < 1:
         raise ValueError(f"x must be large enough for an output; {geometry} gives {result} from {list(x.shape)}")
     tf32 = takes_tf32(image.device.type, image.dtype)
     request = Request(geometry, algorithm, chosen, norm_backend, tf32)

@@ -10,6 +10,7 @@ from torch import Tensor
 from deepgen_fast.ops.autograd import apply_function, needs_torch_code, reduce_repeated
 from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.reparameterize_kl import reference
+from deepgen_fast.ops.rows import accumulation_dtype
 from deepgen_fast.ops.vmap import merge_batch, split_batch
 
 
@@ -49,7 +50,11 @@ class ReparameterizeKL(torch.autograd.Function):
         )  # fmt: skip
         grad_noise = None
         if needed[4] and grad_z is not None:  # rare, and one product: torch's
-            grad_noise = grad_z * reference.standard_deviation(scale, ctx.scale_kind)
+            wide_scale = scale.to(accumulation_dtype(scale.dtype))
+            std = reference.standard_deviation(wide_scale, ctx.scale_kind)
+            # A finite scale gives a zero gradient a finite factor.
+            std = torch.where(torch.isfinite(wide_scale), std.clamp(max=torch.finfo(std.dtype).max), std)
+            grad_noise = (grad_z * std).to(noise.dtype)
         return (
             grads[0] if needed[0] else None,
             grads[1] if needed[1] else None,
