@@ -7,6 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
+
+# Property tests: the same examples each time, on any machine. ``--hypothesis-profile=thorough`` draws more of them.
+_EXAMPLES = {"quick": 200, "thorough": 10_000}
+for _name, _count in _EXAMPLES.items():
+    settings.register_profile(
+        _name, max_examples=_count, derandomize=True, deadline=None, database=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+settings.load_profile("quick")
 
 torch.set_num_threads(2)
 # On a GPU PyTorch computes float32 convolutions in TF32 unless told not to, and warns of matrix products where their

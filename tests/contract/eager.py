@@ -20,7 +20,7 @@ def _reduce(elements: Tensor, leading: int, reduction: str) -> Tensor:
 
 
 def _masked(elements: Tensor, mask: Tensor | None) -> Tensor:
-    return elements if mask is None else elements * mask
+    return elements if mask is None else torch.where(mask, elements, 0.0)
 
 
 def _std(logvar: Tensor | None, std: Tensor | None, pre_softplus: Tensor | None) -> Tensor:
