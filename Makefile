@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment build quickstart test test-slow check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget wheel clean
+.PHONY: help environment build quickstart test test-slow mutants check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -37,8 +37,11 @@ quickstart: build ## train a VAE and a DCGAN on real digits, evaluate them, draw
 test: build ## the whole test suite (some 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: build ## the long proofs too
-	$(BIN)/python -m pytest
+test-slow: build ## the long proofs too, and 10,000 examples of each property
+	$(BIN)/python -m pytest --hypothesis-profile=thorough
+
+mutants: build ## plant a hundred faults, one after another, and see the suite catch them (an hour; continues where it stopped)
+	$(BIN)/python tests/mutants/run.py
 
 check: environment ## formatters, linters and types, as pre-commit runs them
 	$(BIN)/pre-commit run --all-files

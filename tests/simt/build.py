@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from build_support import TORCH_TARGET_VERSION, torch_directory, torch_include_paths  # noqa: E402
+from simt.objects import compiled, run  # noqa: E402
 
 CSRC = ROOT / "csrc"
 EMULATOR = ROOT / "tests" / "simt"
@@ -51,21 +51,19 @@ def _fingerprint(flags: Sequence[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def compile_command(source: Path, output: Path, flags: Sequence[str] = (), csrc: Path = CSRC) -> list[str]:
-    """One translation unit of CUDA source, compiled as C++ against the emulator."""
+def compiler_command(flags: Sequence[str] = (), csrc: Path = CSRC) -> list[str]:
+    """What compiles CUDA source as C++ against the emulator, but for source and output."""
     includes = [f"-I{csrc}", f"-I{EMULATOR}", *(f"-isystem{path}" for path in torch_include_paths())]
     return [
         compiler() or "g++", "-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Wall",
         "-Wno-unknown-pragmas", "-DDGF_SIMT", f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}", *includes, *flags,
-        "-x", "c++", "-c", str(source), "-o", str(output),
+        "-x", "c++",
     ]  # fmt: skip
 
 
-def run(command: Sequence[str]) -> None:
-    """Run a compiler, and show what it said when it fails."""
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{result.stdout}{result.stderr}")
+def compile_command(source: Path, output: Path, flags: Sequence[str] = (), csrc: Path = CSRC) -> list[str]:
+    """One translation unit of CUDA source, compiled as C++ against the emulator."""
+    return [*compiler_command(flags, csrc), "-c", str(source), "-o", str(output)]
 
 
 def build_library(flags: Sequence[str] = ()) -> Path:
@@ -75,9 +73,9 @@ def build_library(flags: Sequence[str] = ()) -> Path:
     if library.exists():
         return library
     folder.mkdir(parents=True, exist_ok=True)
-    objects = [folder / f"{source.parent.name}_{source.stem}.o" for source in sources()]
+    command, objects_here = compiler_command(flags), CACHE / "objects" / torch.__version__
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        list(pool.map(run, [compile_command(s, o, flags) for s, o in zip(sources(), objects, strict=True)]))
+        objects = list(pool.map(lambda source: compiled(command, source, ROOT, objects_here), sources()))
     partial = library.with_suffix(f".{os.getpid()}")
     libraries = [f"-L{torch_directory()}/lib", "-ltorch_cpu"]
     run([compiler() or "g++", "-shared", *map(str, objects), *flags, *libraries, "-o", str(partial)])
