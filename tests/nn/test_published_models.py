@@ -23,7 +23,9 @@ MODELS = {
 
 def losses(model: nn.Module, images: list[torch.Tensor]) -> list[float]:
     torch.manual_seed(1)  # of dropout
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)  # small: what is larger amplifies rounding from step to step
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=1e-3
+    )  # small: what is larger amplifies rounding from step to step
     found = []
     for image in images:
         output = model(image)
