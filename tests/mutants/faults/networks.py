@@ -20,7 +20,7 @@ FAULTS = (
     ),
     Fault(
         f"{_NN}/layers.py",
-        "    if layer.groups != 1:",
+        "    if layer.groups != 1 or type(layer.groups) is not int:",
         "    if False:",
         "tests/nn/test_accelerate_models.py tests/nn/test_explain.py",
     ),

@@ -132,8 +132,8 @@ FAULTS = (
     ),
     Fault(
         f"{_OPS}/batch_norm_act/function.py",
-        "unbiased = statistics[1] / max(count - 1, 1)",
-        "unbiased = statistics[1] / max(count, 1)",
+        "_move(norm.running_var, statistics[1] / max(count - 1, 1), norm.momentum)",
+        "_move(norm.running_var, statistics[1] / max(count, 1), norm.momentum)",
         "tests/ops/batch_norm_act",
     ),
     Fault(
