@@ -153,40 +153,31 @@ def test_kept_signs_where_saved_tensors_are_taken_away(wrap: str) -> None:
     _assert_same_gradients(ours, plain)
 
 
-class Hooked(nn.Sequential):
-    """A hook that is there at the first call only."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        handle = self[1].register_forward_hook(lambda *arguments: None)
-        output = super().forward(x)
+def _outputs_of_one_loss(kind: str, model: nn.Sequential, x: Tensor) -> list[Tensor]:
+    """Of several calls: by size, some of them by PyTorch's layers and some by ours."""
+    if kind == "crops":
+        return [model(x[:, :, :size, :size]) for size in (8, 16, 24, 31)]
+    if kind == "hook":
+        handle = model[1].register_forward_hook(lambda *arguments: None)
+        first = model(x)
         handle.remove()
-        return output + super().forward(x)
-
-
-class ByHand(nn.Sequential):
-    """Layers called one by one before the whole."""
-
-    def forward(self, x: Tensor) -> Tensor:
+        return [first, model(x)]
+    if kind == "by hand":
         hidden = x
-        for layer in self:
+        for layer in model:
             hidden = layer(hidden)
-        return hidden + super().forward(x)
+        return [hidden, model(x)]
+    return [model(x[:, :, :8, :8]), model(x)]
 
 
 @pytest.mark.parametrize("kind", ["sizes", "hook", "by hand", "crops"])
 def test_several_calls_in_one_loss(kind: str) -> None:
-    """Of sizes that PyTorch's layers serve and that ours do: neither may take the other's saved statistics away."""
-    container = {"hook": Hooked, "by hand": ByHand}.get(kind, nn.Sequential)
-    plain, ours = _pair(
-        lambda: nn.Sequential(container(nn.Conv2d(64, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()))
-    )
-    large = torch.randn(4, 64, 32, 32)
-    inputs = [large[:, :, :8, :8], large] if kind == "sizes" else [large]
-    if kind == "crops":
-        inputs = [large[:, :, i : i + size, i : i + size] for i, size in enumerate((8, 16, 24, 31))]
+    """Neither PyTorch's batch norm nor ours may take the other's saved statistics away."""
+    plain, ours = _pair(lambda: nn.Sequential(nn.Conv2d(64, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()))
+    x = torch.randn(4, 64, 32, 32)
     for model in (plain, ours):
         with counted_operators() as calls:
-            sum(model(x).square().mean() for x in inputs).backward()
+            sum(output.square().mean() for output in _outputs_of_one_loss(kind, model, x)).backward()
     assert "conv_bn_act" in calls
     _assert_same_gradients(ours, plain)
     for one, two in zip(ours.buffers(), plain.buffers(), strict=True):
