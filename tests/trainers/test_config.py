@@ -79,9 +79,9 @@ def fields():
 
 def kinds(annotation) -> set[type]:
     """The plain types in an annotation."""
-    if typing.get_args(annotation):
-        return set().union(*(kinds(argument) for argument in typing.get_args(annotation)))
-    return {annotation} if isinstance(annotation, type) else set()
+    origin = typing.get_origin(annotation)
+    found = {kind for kind in (origin, annotation) if isinstance(kind, type) and typing.get_origin(kind) is None}
+    return found.union(*(kinds(argument) for argument in typing.get_args(annotation)))
 
 
 @pytest.mark.parametrize("value", [True, 10**30, 10**400, 2**63, 1.0, "1"], ids=lambda value: str(value)[:6])
