@@ -10,9 +10,8 @@ ZERO_TIMES_INFINITY = True
 LOSS_SCALING = True
 # 0 times a KL that overflowed is NaN.
 NO_BETA = True
-# Tensors of another layout, and an eps that is no number, get the dispatcher's errors.
+# Tensors of another layout get the dispatcher's errors.
 CHANGES = {"sparse", "nested"}
-ARGUMENTS = {"eps"}
 
 
 def shows(op: str, dtype: torch.dtype, incoming: float, regime: str) -> bool:
