@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from deepgen_fast import native
-from deepgen_fast.tracing import constant_while_tracing
+from deepgen_fast.tracing import constant_while_tracing, exporting
 
 BACKENDS = ("auto", "reference", "cpu", "cuda", "triton")
 
@@ -54,7 +54,7 @@ def _choose(backend: str, device_type: str) -> str:
 
 
 def choose(backend: str, device: torch.device) -> str:
-    """Resolve ``backend`` for tensors on ``device``.
+    """Resolve ``backend`` for tensors on ``device``; the reference where a program is recorded to run elsewhere.
 
     Where ``auto`` finds none of the fused backends of a device, the first call in a process warns, with the reason.
 
@@ -64,6 +64,8 @@ def choose(backend: str, device: torch.device) -> str:
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
+    if exporting():
+        return "reference"
     device_type = device.type
     if backend in ("cpu", "cuda") and device_type != backend:
         raise ValueError(f"backend={backend!r} needs tensors on a {backend} device, got tensors on {device}")

@@ -68,6 +68,19 @@ def seeded_noise(mean: Tensor, num_samples: int | None, generator: torch.Generat
     return philox_normal(seed, size, num_samples is not None).to(mean.dtype)
 
 
+def recorded_noise(mean: Tensor, num_samples: int | None, generator: torch.Generator | None) -> Tensor:
+    """Noise of z's shape by ``torch.randn_like``, for a program that is recorded and may run without this library.
+
+    Raises:
+        ValueError: a generator is given, which such a program cannot hold.
+    """
+    if generator is not None:
+        raise ValueError("generator must be None where a program is recorded (torch.export, ONNX, torch.jit, torch.fx)")
+    if num_samples is None:
+        return torch.randn_like(mean)
+    return torch.randn_like(mean.unsqueeze(0).repeat_interleave(num_samples, 0))
+
+
 def _multiply_high_low(multiplier: int, word: Tensor) -> tuple[Tensor, Tensor]:
     # The product of two 32-bit words wraps in int64; its bits are right, so shift and mask recover both halves.
     product = word * multiplier

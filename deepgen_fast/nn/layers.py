@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as module_internals
 from torch.nn.utils import parametrize
 
+from deepgen_fast.tracing import exporting
+
 Pair = tuple[int, int]
 
 CONVOLUTION, TRANSPOSED_CONVOLUTION, BATCH_NORM, SEQUENTIAL = (
@@ -84,9 +86,9 @@ def recorded_elsewhere() -> bool:
 
     torch.export and torch.jit.trace then get the plain layers; so do FlopCounterMode and its like.
     """
-    if torch.compiler.is_compiling():
-        return torch.compiler.is_exporting()
-    return torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack() > 0
+    if exporting():
+        return True
+    return not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() > 0
 
 
 def every_call_is_hooked() -> bool:

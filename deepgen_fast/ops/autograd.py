@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.forward_mode import forward_mode, with_tangents
 from deepgen_fast.ops.functionalize import below_functionalize, functionalizing
+from deepgen_fast.tracing import exporting
 
 _transforms_active = torch._C._are_functorch_transforms_active
 
@@ -68,6 +69,8 @@ def apply_function(function: type[torch.autograd.Function], *args: Any) -> Any:
     ``Function.apply`` inspects the signature at each call of a function with ``setup_context``. Only torch.func and
     torch.compile need that path; plain autograd takes the C++ entry that it ends in.
     """
+    if exporting():  # forward is the reference, which torch differentiates
+        return function.forward(*args)
     if torch.compiler.is_compiling():
         return function.apply(*_distinct(args))
     if forward_mode():

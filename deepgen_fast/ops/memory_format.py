@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.autograd import needs_gradient, transforming
 from deepgen_fast.ops.kernels import has_kernel
+from deepgen_fast.tracing import exporting
 
 _LANES = 16  # it turns squares of so many channels and pixels
 
@@ -64,7 +65,7 @@ def owned(view: Tensor) -> Tensor:
 
 def _transposes(image: Tensor) -> bool:
     """Whether the C++ library copies this image; nothing may have to be differentiated or traced through it."""
-    if torch.compiler.is_compiling() or image.dtype != torch.float32:
+    if torch.compiler.is_compiling() or exporting() or image.dtype != torch.float32:
         return False
     if image.shape[1] < _LANES or image.shape[2] * image.shape[3] < _LANES:
         return False

@@ -7,8 +7,10 @@ from torch import Tensor
 from deepgen_fast import backends
 from deepgen_fast.ops import checks
 from deepgen_fast.ops.autograd import apply_function
+from deepgen_fast.ops.bernoulli_log_likelihood import reference
 from deepgen_fast.ops.bernoulli_log_likelihood.autograd import BernoulliLogLikelihood
 from deepgen_fast.ops.memory_format import owned
+from deepgen_fast.tracing import symbolic
 
 
 def bernoulli_log_likelihood(
@@ -43,6 +45,10 @@ def bernoulli_log_likelihood(
         >>> bernoulli_log_likelihood(torch.zeros(2, 784), torch.ones(2, 784))
         tensor([-543.4274, -543.4274])
     """
+    if symbolic(logits, target, mask):
+        checks.check_reduction(reduction)
+        value = reference.bernoulli_log_likelihood(logits, target, mask, reduction == "none")
+        return checks.reduce(value, reduction)
     checks.check_floating("logits", logits)
     checks.check_target(target, "logits", logits)
     checks.check_reduction(reduction)

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from deepgen_fast.ops.batch_norm_act.function import Norm
 from deepgen_fast.ops.convolution.arguments import check_activation, check_operands
-from deepgen_fast.ops.convolution.normalised import check_norm, conv_act, conv_norm_act
+from deepgen_fast.ops.convolution.normalised import check_norm, conv_act, conv_norm_act, recorded_layer
 from deepgen_fast.ops.memory_format import owned
+from deepgen_fast.tracing import symbolic
 
 
 def conv_bn_act(
@@ -70,6 +71,12 @@ def conv_bn_act(
     Source: Ioffe and Szegedy, "Batch normalization", 2015; Radford, Metz, Chintala, 2016. The module is
     ``dgf.nn.DiscriminatorBlock``.
     """
+    if symbolic(x, weight, bias, running_mean, running_var, bn_weight, bn_bias):
+        norm = Norm(running_mean, running_var, bn_weight, bn_bias, momentum, eps) if normalize else None
+        sizes, code = (stride, padding, 0), check_activation(activation, negative_slope)
+        # Of an image without a batch, which nobody can see here, batch norm would take rows for channels.
+        batch = x if norm is None else x.flatten(0, -4)
+        return recorded_layer(False, batch, weight, bias, sizes, norm, training, code, negative_slope)
     operands = check_operands(False, x, weight, bias, stride, padding, 0, algorithm, backend)
     code = check_activation(activation, negative_slope)
     if normalize:

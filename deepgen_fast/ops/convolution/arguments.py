@@ -14,6 +14,7 @@ from deepgen_fast.ops.convolution.algorithm import ALGORITHMS
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair
 from deepgen_fast.ops.convolution.passes import Request
 from deepgen_fast.ops.convolution.precision import takes_tf32
+from deepgen_fast.tracing import exporting
 
 
 class Operands(NamedTuple):
@@ -75,7 +76,7 @@ def _key(
     transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
     output_padding: object, algorithm: str, backend: str,
 ) -> tuple | None:  # fmt: skip
-    if torch.compiler.is_compiling() or backend != "auto":
+    if torch.compiler.is_compiling() or backend != "auto" or exporting():
         return None
     if type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:
         return None
@@ -145,6 +146,7 @@ def _check(
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, got {algorithm!r}")
     chosen, norm_backend = resolved_backends(backend, x.device)
+    algorithm = "auto" if exporting() else algorithm  # the reference has one
     _check_shapes(transposed, x, weight, bias)
     image, weight, bias = _same_dtype(x, weight, bias)
     geometry = Geometry((weight.shape[2], weight.shape[3]), pair("stride", stride, 1), pair("padding", padding, 0))

@@ -13,6 +13,7 @@ from deepgen_fast.ops.convolution.arguments import Operands, check_operands, rec
 from deepgen_fast.ops.convolution.autograd import Conv2d, ConvTranspose2d
 from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue
 from deepgen_fast.ops.memory_format import owned
+from deepgen_fast.tracing import symbolic
 
 
 def convolution(
@@ -27,9 +28,11 @@ def convolution(
     known = recall(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     if known is not None and _all_direct(known.direct, x, weight, bias):
         try:
-            return _pytorchs(transposed, x, weight, bias, stride, padding, output_padding)
+            return pytorchs(transposed, x, weight, bias, stride, padding, output_padding)
         except (RuntimeError, TypeError):
             pass
+    if symbolic(x, weight, bias):
+        return pytorchs(transposed, x, weight, bias, stride, padding, output_padding)
     operands = check_operands(transposed, x, weight, bias, stride, padding, output_padding, algorithm, backend)
     output = plain_convolution(operands, transposed)
     return output if x.dim() == 4 else owned(output.squeeze(0))
@@ -74,10 +77,10 @@ def plain_convolution(operands: Operands, transposed: bool) -> Tensor:
     if not plainly_direct(operands, transposed):
         return convolve(operands, transposed)[0]
     geometry = request.geometry
-    return _pytorchs(transposed, image, weight, bias, geometry.stride, geometry.padding, output_padding)
+    return pytorchs(transposed, image, weight, bias, geometry.stride, geometry.padding, output_padding)
 
 
-def _pytorchs(
+def pytorchs(
     transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, output_padding: Any
 ) -> Tensor:
     if transposed:

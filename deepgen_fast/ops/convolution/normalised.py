@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from deepgen_fast.ops.activation import LEAKY_RELU, NONE, activate
@@ -16,10 +17,11 @@ from deepgen_fast.ops.batch_norm_act.function import (
 from deepgen_fast.ops.checks import check_device, check_tensor
 from deepgen_fast.ops.convolution import passes
 from deepgen_fast.ops.convolution.arguments import Operands
-from deepgen_fast.ops.convolution.convolve import convolve, plain_convolution, plainly_direct
+from deepgen_fast.ops.convolution.convolve import convolve, plain_convolution, plainly_direct, pytorchs
 from deepgen_fast.ops.convolution.geometry import Geometry
 from deepgen_fast.ops.convolution.passes import Epilogue
 from deepgen_fast.ops.rows import accumulation_dtype
+from deepgen_fast.tracing import exporting
 
 
 def conv_act(operands: Operands, transposed: bool, activation: int, negative_slope: float) -> Tensor:
@@ -35,6 +37,10 @@ def conv_norm_act(
     operands: Operands, transposed: bool, norm: Norm, training: bool, activation: int, negative_slope: float
 ) -> Tensor:
     """Training: statistics from the epilogue, then one pass. Evaluation: all in the epilogue, but for gradients."""
+    if exporting():  # where nobody saves a pass, and autograd may go through the program
+        image, weight, bias, output_padding, request, _ = operands
+        sizes = (request.geometry.stride, request.geometry.padding, output_padding)
+        return recorded_layer(transposed, image, weight, bias, sizes, norm, training, activation, negative_slope)
     backend = operands.request.norm_backend
     if training:
         if plainly_direct(operands, transposed):
@@ -52,6 +58,22 @@ def conv_norm_act(
     if transposed:
         return passes.conv_transpose2d(image, weight, scale, shift, output_padding, request, epilogue)[0]
     return passes.conv2d(image, weight, scale, shift, request, epilogue)[0]
+
+
+def recorded_layer(
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, sizes: tuple, norm: Norm | None, training: bool,
+    activation: int, negative_slope: float,
+) -> Tensor:  # fmt: skip
+    """The layer by PyTorch's operators, for a program that is recorded.
+
+    Args:
+        sizes: stride, padding and output padding.
+    """
+    output = pytorchs(transposed, x, weight, bias, *sizes)
+    if norm is not None:
+        running_mean, running_var, scale, shift, momentum, eps = norm
+        output = F.batch_norm(output, running_mean, running_var, scale, shift, training, momentum, eps)
+    return activate(output, activation, negative_slope)
 
 
 def _takes_scale(operands: Operands, transposed: bool) -> bool:

@@ -7,8 +7,10 @@ from torch import Tensor
 from deepgen_fast import backends
 from deepgen_fast.ops import checks
 from deepgen_fast.ops.autograd import apply_function
+from deepgen_fast.ops.gaussian_log_likelihood import reference
 from deepgen_fast.ops.gaussian_log_likelihood.autograd import GaussianLogLikelihood
 from deepgen_fast.ops.memory_format import owned
+from deepgen_fast.tracing import symbolic
 
 
 def gaussian_log_likelihood(
@@ -53,6 +55,10 @@ def gaussian_log_likelihood(
         >>> gaussian_log_likelihood(torch.zeros(1, 2), torch.zeros(1, 2))
         tensor([-1.8379])
     """
+    if symbolic(mean, target, logvar, mask):
+        checks.check_reduction(reduction)
+        value = reference.gaussian_log_likelihood(mean, target, logvar, mask, reduction == "none")
+        return checks.reduce(value, reduction)
     checks.check_floating("mean", mean)
     checks.check_target(target, "mean", mean)
     checks.check_reduction(reduction)

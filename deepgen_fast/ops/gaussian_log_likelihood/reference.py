@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.forward_mode import times_tangents
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, leading_view, sum_event
+from deepgen_fast.tracing import call
 
 LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -27,7 +28,7 @@ def _inputs(mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | 
 
 def _precision(logvar: Tensor) -> Tensor:
     """exp(-logvar), kept finite and positive so that 0 * inf and inf * 0 never arise from finite input."""
-    info = torch.finfo(logvar.dtype)
+    info = call(torch.finfo, logvar.dtype)
     return torch.exp(-logvar).clamp(info.tiny, info.max)
 
 

@@ -7,7 +7,9 @@ from torch import Tensor
 from deepgen_fast import backends
 from deepgen_fast.ops import checks
 from deepgen_fast.ops.autograd import apply_function
+from deepgen_fast.ops.minibatch_discrimination import reference
 from deepgen_fast.ops.minibatch_discrimination.autograd import MinibatchDiscrimination
+from deepgen_fast.tracing import symbolic
 
 
 def minibatch_discrimination(features: Tensor, *, include_self: bool = False, backend: str = "auto") -> Tensor:
@@ -43,6 +45,8 @@ def minibatch_discrimination(features: Tensor, *, include_self: bool = False, ba
                 [2.],
                 [2.]])
     """
+    if symbolic(features):
+        return reference.minibatch_discrimination(features, include_self)
     checks.check_floating("features", features)
     if features.dim() != 3:
         raise ValueError(f"features must have shape [batch, kernels, dims], got {list(features.shape)}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.ops.rows import accumulation_dtype
+from deepgen_fast.tracing import call
 
 
 def _pairs(features: Tensor, include_self: bool) -> tuple[Tensor, Tensor]:
@@ -17,7 +18,7 @@ def _pairs(features: Tensor, include_self: bool) -> tuple[Tensor, Tensor]:
     difference = wide.unsqueeze(1) - wide.unsqueeze(0)
     if include_self:
         return difference, torch.exp(-difference.abs().sum(-1))
-    own = torch.eye(features.shape[0], dtype=torch.bool, device=features.device)[:, :, None]
+    own = call(torch.eye, features.shape[0], dtype=torch.bool, device=features.device)[:, :, None]
     # An example's pair with itself leaves the computation here: inf - inf reaches neither values nor gradients.
     difference = torch.where(own[..., None], 0.0, difference)
     return difference, torch.where(own, 0.0, torch.exp(-difference.abs().sum(-1)))

@@ -14,9 +14,10 @@ from deepgen_fast.ops.gaussian_log_likelihood import gaussian_log_likelihood
 from deepgen_fast.ops.launchers import launchers
 from deepgen_fast.ops.negative_elbo.autograd import FusedNegativeELBO
 from deepgen_fast.ops.negative_elbo.reference import BERNOULLI, GAUSSIAN, kl_penalty
-from deepgen_fast.ops.reparameterize_kl.posterior import check_posterior, check_prior
+from deepgen_fast.ops.reparameterize_kl.posterior import check_posterior, check_prior, given_scale
 from deepgen_fast.ops.reparameterize_kl.reference import kl_elements
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, sum_event
+from deepgen_fast.tracing import symbolic
 
 _LIKELIHOODS = {"bernoulli": BERNOULLI, "gaussian": GAUSSIAN}
 
@@ -82,6 +83,13 @@ def negative_elbo(
             ``likelihood_logvar`` with a Bernoulli likelihood, and for free bits with ``reduction="sample"`` (they are
             defined over a batch).
     """
+    if symbolic(decoder_output, target, mean, logvar, std, pre_softplus, likelihood_logvar, mask):
+        _, scale, scale_kind = given_scale(logvar, std, pre_softplus)
+        parts = _composed(
+            decoder_output, target, likelihood_logvar, mask, mean, scale, prior_mean, prior_logvar, float(beta),
+            float(free_bits), _LIKELIHOODS[likelihood], scale_kind, reduction, "reference",
+        )  # fmt: skip
+        return parts if return_parts else parts.loss
     checks.check_floating("decoder_output", decoder_output)
     checks.check_target(target, "decoder_output", decoder_output)
     mean, scale, scale_kind = check_posterior(mean, logvar, std, pre_softplus)
@@ -165,7 +173,9 @@ def _composed(
         log_likelihood = gaussian_log_likelihood(
             decoder_output, target, logvar=likelihood_logvar, mask=mask, backend=backend
         )
-    if log_likelihood.dim() == 2:
+    if symbolic(log_likelihood):
+        log_likelihood = log_likelihood.reshape(-1, mean.shape[0]).mean(0)
+    elif log_likelihood.dim() == 2:
         log_likelihood = log_likelihood.mean(0)
     dtype = accumulation_dtype(mean.dtype)
     prior_mean, prior_logvar = (

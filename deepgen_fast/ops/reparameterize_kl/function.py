@@ -8,9 +8,11 @@ from torch import Tensor
 from deepgen_fast import backends
 from deepgen_fast.ops import checks
 from deepgen_fast.ops.autograd import apply_function, transforming
+from deepgen_fast.ops.reparameterize_kl import reference
 from deepgen_fast.ops.reparameterize_kl.autograd import ReparameterizeKL
-from deepgen_fast.ops.reparameterize_kl.posterior import check_posterior, check_prior
-from deepgen_fast.random import draw_seed, seeded_noise
+from deepgen_fast.ops.reparameterize_kl.posterior import check_posterior, check_prior, given_scale
+from deepgen_fast.random import draw_seed, recorded_noise, seeded_noise
+from deepgen_fast.tracing import exporting, symbolic
 
 
 def reparameterize_kl(
@@ -35,7 +37,9 @@ def reparameterize_kl(
 
     The noise is generated in registers (Philox4x32-10) from a seed that torch's generator gives: the noise of an
     example depends on the seed, its index in the batch, its column and the sample alone, not on backend, instruction
-    set, thread count, batch size or ``num_samples``. It is never stored; the backward makes it again.
+    set, thread count, batch size or ``num_samples``. It is never stored; the backward makes it again. A program that
+    torch.export, torch.onnx, torch.jit.trace or torch.fx records has ``torch.randn_like`` in its place, and plain torch
+    operators, as it may run without this library.
 
     Args:
         mean: ``[batch, *event]``; float16, bfloat16, float32 or float64.
@@ -68,8 +72,15 @@ def reparameterize_kl(
         >>> z.shape, kl
         (torch.Size([2, 3]), tensor([0., 0.]))
     """
-    mean, scale, scale_kind = check_posterior(mean, logvar, std, pre_softplus)
     checks.check_reduction(reduction)
+    if symbolic(mean, logvar, std, pre_softplus, noise, prior_mean, prior_logvar):
+        _, scale, scale_kind = given_scale(logvar, std, pre_softplus)
+        noise = recorded_noise(mean, num_samples, generator) if noise is None else noise
+        z, kl = reference.reparameterize_kl(
+            mean, scale, prior_mean, prior_logvar, noise, None, num_samples, scale_kind, reduction == "none"
+        )
+        return z, checks.reduce(kl, reduction)
+    mean, scale, scale_kind = check_posterior(mean, logvar, std, pre_softplus)
     if prior_mean is not None or prior_logvar is not None:
         prior_mean, prior_logvar = check_prior(mean, prior_mean, prior_logvar)
     if num_samples is not None:
@@ -78,6 +89,8 @@ def reparameterize_kl(
     seed = None
     if noise is not None:
         noise = _check_noise(noise, generator, mean, num_samples)
+    elif exporting():
+        noise = recorded_noise(mean, num_samples, generator)
     elif transforming():
         noise = seeded_noise(mean, num_samples, generator)
     else:

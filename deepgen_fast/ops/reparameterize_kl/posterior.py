@@ -13,7 +13,7 @@ def check_posterior(
 ) -> tuple[Tensor, Tensor, int]:
     """``(mean, scale, scale_kind)`` of one dtype and shape, from exactly one of the three forms of the scale."""
     checks.check_floating("mean", mean)
-    name, scale, kind = _given_scale(logvar, std, pre_softplus)
+    name, scale, kind = given_scale(logvar, std, pre_softplus)
     checks.check_floating(name, scale)
     if mean.dtype != scale.dtype:
         mean, scale = checks.promote_under_autocast("mean", mean, name, scale)
@@ -23,7 +23,7 @@ def check_posterior(
     return mean, scale, kind
 
 
-def _given_scale(logvar: Tensor | None, std: Tensor | None, pre_softplus: Tensor | None) -> tuple[str, Tensor, int]:
+def given_scale(logvar: Tensor | None, std: Tensor | None, pre_softplus: Tensor | None) -> tuple[str, Tensor, int]:
     if std is None and pre_softplus is None and logvar is not None:
         return "logvar", logvar, LOGVAR
     forms = (("logvar", logvar, LOGVAR), ("std", std, STD), ("pre_softplus", pre_softplus, PRE_SOFTPLUS))

@@ -9,6 +9,7 @@ from torch import Tensor
 from deepgen_fast.ops.forward_mode import times_tangents
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, sum_event
 from deepgen_fast.random import philox_normal
+from deepgen_fast.tracing import call
 
 LOGVAR, STD, PRE_SOFTPLUS = 0, 1, 2
 # softplus(x) = e^x to float32 precision below this point; past it log(softplus(x)) is x itself, never log(0).
@@ -38,13 +39,13 @@ def _variance(scale: Tensor, scale_kind: int) -> Tensor:
 
 def _finite_exp(x: Tensor) -> Tensor:
     """exp that stays between the smallest normal and the largest finite number, so 0 * exp(x) is never NaN."""
-    info = torch.finfo(x.dtype)
+    info = call(torch.finfo, x.dtype)
     return torch.exp(x).clamp(info.tiny, info.max)
 
 
 def _below_infinity(x: Tensor) -> Tensor:
     """The largest finite number in place of infinity, so that a zero gradient times it is 0."""
-    return x.clamp(max=torch.finfo(x.dtype).max)
+    return x.clamp(max=call(torch.finfo, x.dtype).max)
 
 
 def kl_elements(mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None, scale_kind: int):
@@ -59,7 +60,7 @@ def kl_elements(mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_lo
     precision = _finite_exp(-prior_logvar)
     log_ratio = logvar - prior_logvar
     # Where the difference of finite logarithms overflows, so did the ratio: no inf - inf.
-    log_ratio = torch.where(torch.isposinf(log_ratio), 0.0, log_ratio)
+    log_ratio = torch.where(log_ratio == torch.inf, 0.0, log_ratio)
     return 0.5 * ((_variance(scale, scale_kind) * precision - 1.0 - log_ratio) + offset * (offset * precision))
 
 
@@ -95,7 +96,7 @@ def reparameterize_kl(
     wide_mean, wide_scale, prior_mean, prior_logvar = _inputs(mean, scale, prior_mean, prior_logvar)
     std = standard_deviation(wide_scale, scale_kind)
     # A zero draw stays at the mean even where sigma overflowed: finite input never gives NaN.
-    std = torch.where((noise == 0) & torch.isposinf(std) & torch.isfinite(wide_scale), 0.0, std)
+    std = torch.where((noise == 0) & (std == torch.inf) & torch.isfinite(wide_scale), 0.0, std)
     z = torch.addcmul(wide_mean, std, noise.to(wide_mean.dtype)).to(mean.dtype)
     kl = kl_elements(wide_mean, wide_scale, prior_mean, prior_logvar, scale_kind)
     return z, kl if elementwise_kl else sum_event(kl, 1)
