@@ -59,17 +59,18 @@ def row_weights(count: int, leading: tuple[int, ...] = ()) -> Tensor:
     return value
 
 
-def _tail(value: Any) -> Any:
+def last_rows(value: Any) -> Any:
+    """A copy of the last rows of an operand; what is no tensor as it is."""
     if not isinstance(value, Tensor) or value.dim() == 0:
         return value
     return (value[..., -LAST:, :] if value.shape[-1] == COLUMNS else value[..., -LAST:]).clone()
 
 
-def _last_row(out: Tensor) -> Tensor:
+def last_row(out: Tensor) -> Tensor:
     """Of an output: the last row, of the last sample."""
-    rows = _tail(out)
-    samples = rows.dim() == 3 or (rows.dim() == 2 and rows.shape[1] == LAST)
-    return rows[-1:] if samples else rows
+    found = last_rows(out)
+    samples = found.dim() == 3 or (found.dim() == 2 and found.shape[1] == LAST)
+    return found[-1:] if samples else found
 
 
 def row_calls() -> Iterator[Large]:
@@ -95,9 +96,9 @@ def row_calls() -> Iterator[Large]:
         Call("reparameterize_kl_backward", (noise, weights[0], *sampled, False)),
     )
     for call in calls:
-        small = Call(call.op, tuple(map(_tail, call.args)))
-        expected = lambda small=small: [_last_row(out) for out in small.reference(wide=False)]  # noqa: E731
-        yield Large(call.op, call.args, expected, _last_row, ROWS // 4)
+        small = Call(call.op, tuple(map(last_rows, call.args)))
+        expected = lambda small=small: [last_row(out) for out in small.reference(wide=False)]  # noqa: E731
+        yield Large(call.op, call.args, expected, last_row, ROWS // 4)
 
 
 def loss_call() -> Large:
@@ -105,7 +106,7 @@ def loss_call() -> Large:
     mean, scale, pixel = rows(ROWS), rows(ROWS), sparse((ROWS, 1), BF16)
     options = (None, None, 1.0, 0.0, 0, 0, False, True)
     call = Call("negative_elbo", (pixel, pixel, None, None, mean, scale, *options))
-    small = Call(call.op, (pixel[-LAST:], pixel[-LAST:], None, None, _tail(mean), _tail(scale), *options))
+    small = Call(call.op, (pixel[-LAST:], pixel[-LAST:], None, None, last_rows(mean), last_rows(scale), *options))
 
     def compared(found: Tensor) -> Tensor:
         if found.dim() == 0 or found.numel() == 0:
@@ -133,6 +134,30 @@ def many_examples() -> Large:
         return [compared(value) for value in small.reference(wide=False)]
 
     return Large("negative_elbo", (pixel, pixel, None, None, mean, mean, *options), expected, compared, batch)
+
+
+def many_samples() -> Iterator[Large]:
+    """More than 2^31 rows of one column, as samples times examples of which neither number is as large."""
+    batch = 2**30 + 5
+    noise, mean = sparse((3, batch, 1), BF16), sparse((batch, 1), BF16)
+    noise[:, -1], mean[-1] = torch.tensor([[1.0], [2.0], [3.0]]), 0.5
+    sampled = (mean, mean, None, None, noise, None, 3, 0, False)
+    calls = (
+        Call("bernoulli_log_likelihood", (noise, mean, None, False)),
+        Call("reparameterize_kl", sampled),
+        Call("reparameterize_kl_backward", (noise, None, *sampled, False)),
+    )
+
+    def last(value: Any) -> Any:
+        """The last example, in all samples."""
+        if not isinstance(value, Tensor) or value.numel() == 0:
+            return value
+        return (value[:, -1:] if value.shape[0] == 3 else value[-1:]).clone()
+
+    for call in calls:
+        small = Call(call.op, tuple(map(last, call.args)))
+        expected = lambda small=small: list(map(last, small.reference(wide=False)))  # noqa: E731
+        yield Large(call.op, call.args, expected, last, 2**30)
 
 
 def batch_norm_calls() -> Iterator[Large]:

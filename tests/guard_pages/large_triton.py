@@ -151,9 +151,10 @@ def main() -> None:
     operators = triton_launchers()
     operators |= {"row_sums": triton_tiles.row_sums, "combine_moments": triton_channels.combine_moments}
     count = 0
-    makers = (large.row_calls, _training_batch_norm, large.minibatch_calls, partial_sums, convolutions,
-              planar_batch_norm)  # fmt: skip
-    for call in itertools.chain([large.loss_call(), large.many_examples()], *(make() for make in makers)):
+    first = (large.loss_call(), large.many_examples())
+    makers = (large.many_samples, large.row_calls, _training_batch_norm, large.minibatch_calls, partial_sums,
+              convolutions, planar_batch_norm)  # fmt: skip
+    for call in itertools.chain(first, *(make() for make in makers)):
         print(call, flush=True)
         every[0] = call.every * BATCH_NORM_TILES if call.op in BATCH_NORM else call.every
         call.check(operators[call.op])
