@@ -66,7 +66,6 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.tree = trees.copy(folder)
         trees.share_emulator_objects(self.tree)
-        trees.build_cpu(self.tree)
         self.product = trees.fingerprint(_product())
 
     def outcome(self, fault: Fault) -> Outcome:
@@ -103,7 +102,7 @@ class Session:
         finally:
             path.write_text(intact)
             if compiled:
-                trees.build_cpu(self.tree)
+                trees.restore_cpu(self.tree)
 
     def _run(self, tests: str) -> Outcome:
         environment = {

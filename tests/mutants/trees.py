@@ -45,9 +45,12 @@ def fingerprint(names: list[str]) -> str:
     return digest.hexdigest()[:20]
 
 
+LIBRARY = f"deepgen_fast/_C{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
 def copy(folder: Path) -> Path:
-    """A copy of the repository in ``folder``, without native libraries."""
-    for name in files():
+    """A copy of the repository in ``folder``, with the CPU library that was built in it."""
+    for name in [*files(), *[LIBRARY] * (ROOT / LIBRARY).exists()]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
     return folder
@@ -86,9 +89,13 @@ def build_cpu(root: Path) -> None:
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         objects = list(pool.map(compile_one, extension.sources))
     libraries = [*(f"-L{path}" for path in extension.library_dirs), *(f"-l{name}" for name in extension.libraries)]
-    library = root / "deepgen_fast" / f"_C{sysconfig.get_config_var('EXT_SUFFIX')}"
     compiler = os.environ.get("CXX", "g++")
-    run([compiler, "-shared", *objects, *extension.extra_link_args, *libraries, "-o", str(library)])
+    run([compiler, "-shared", *objects, *extension.extra_link_args, *libraries, "-o", str(root / LIBRARY)])
+
+
+def restore_cpu(root: Path) -> None:
+    """The library that was built in the repository, once more."""
+    shutil.copy2(ROOT / LIBRARY, root / LIBRARY)
 
 
 def share_emulator_objects(root: Path) -> None:
