@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment build quickstart test test-slow mutants check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget wheel clean
+.PHONY: help environment build quickstart test test-slow mutants check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget neon-check wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -66,6 +66,9 @@ triton-budget: environment ## the Triton kernels compiled for sm_80, sm_90, sm_1
 
 cuda-budget: build ## registers, spills and 128-bit accesses of the CUDA kernels, by nvcc
 	$(BIN)/python tests/cuda/budget.py
+
+neon-check: ## the NEON kernels, emulated, against the x86 kernels, bit for bit (needs g++-aarch64-linux-gnu, qemu-user)
+	$(PYTHON) tests/neon/neon_check.py
 
 wheel: environment ## source distribution and wheel, in dist/
 	$(BIN)/pip install --quiet build && $(BIN)/python -m build --no-isolation
