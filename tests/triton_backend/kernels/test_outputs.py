@@ -16,7 +16,7 @@ def guarded_outputs() -> None:
 CONVOLUTIONS = tuple(case for case in EVERY_CASE if "-auto" in str(case))
 
 
-@pytest.mark.parametrize("last", [False, True], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("case", (*TYPICAL, *CONVOLUTIONS), ids=str)
-def test_outputs_are_tensors_of_their_own(case: Case, last: bool, device: torch.device) -> None:
-    check_outputs(case, "triton", device.type, last)
+def test_outputs_are_tensors_of_their_own(case: Case, device: torch.device) -> None:
+    """Images channels-last, as the kernels write them."""
+    check_outputs(case, "triton", device.type, last=case in CONVOLUTIONS)
