@@ -75,7 +75,7 @@ def frechet_distance(real: Tensor | GaussianStatistics, fake: Tensor | GaussianS
 
     The trace of the root is the sum of the singular values of F1' F2, where S = F F' by the eigenvalues of each
     covariance, in float64. No root of a nearly zero eigenvalue of the product S1 S2 is taken, so singular covariances
-    cost no digits, and the distance of a set to itself is 0 to rounding.
+    cost no digits, and the distance of a set to itself is 0 to rounding. What rounding leaves below 0 is 0.
 
     A distance from few samples is too large, by a bias that falls as 1/N and grows with d: compare distances from the
     same number of samples only.
@@ -85,8 +85,7 @@ def frechet_distance(real: Tensor | GaussianStatistics, fake: Tensor | GaussianS
         fake: features `[M, d]` of a model's samples, or their `GaussianStatistics`.
 
     Returns:
-        The distance, in squared units of the features. Rounding can leave a tiny negative number, which is not
-        hidden.
+        The distance, in squared units of the features, never negative.
 
     Raises:
         ValueError: fewer than two samples in a set, features of different widths, NaN or infinity.
@@ -100,7 +99,7 @@ def frechet_distance(real: Tensor | GaussianStatistics, fake: Tensor | GaussianS
     root = _factor(first.covariance).T @ _factor(second.covariance).to(first.mean.device)
     means = (first.mean - second.mean.to(first.mean.device)).square().sum()
     spread = first.covariance.trace() + second.covariance.trace().to(first.mean.device)
-    return (means + spread - 2 * torch.linalg.svdvals(root).sum()).item()
+    return max(0.0, (means + spread - 2 * torch.linalg.svdvals(root).sum()).item())
 
 
 def _statistics(name: str, features: Tensor | GaussianStatistics) -> GaussianStatistics:

@@ -93,23 +93,27 @@ def _rows(features: Tensor) -> int:
 
 
 def _squared_radii(features: Tensor, num_neighbours: int) -> Tensor:
-    """Squared distance `[N]` of each sample to its k-th nearest neighbour, itself not counted."""
+    """Squared distance `[N]` of each sample to its k-th nearest neighbour, itself not counted.
+
+    With what rounding may hide of it: a sample that is exactly as far away, as copies and samples on a grid are, lies
+    among the set in whichever order the products were summed up.
+    """
     radii = []
     for start in range(0, features.shape[0], _rows(features)):
         block = features[start : start + _rows(features)]
-        distances = _squared_distances(block, features)
+        distances = _squared_distances(block, features, upper=True)
         own = torch.arange(block.shape[0], device=features.device)
         distances[own, own + start] = float("inf")
         radii.append(distances.topk(num_neighbours, dim=1, largest=False).values[:, -1])
     return torch.cat(radii)
 
 
-def _squared_distances(first: Tensor, second: Tensor) -> Tensor:
+def _squared_distances(first: Tensor, second: Tensor, upper: bool = False) -> Tensor:
     """`[n, m]` by |a|^2 + |b|^2 - 2 a'b: one matrix product, many times faster than differences.
 
-    What lies below its rounding is set to zero, so that copies of a sample are at distance 0 from each other.
+    The least that they may be by their rounding, 0 for copies of a sample; the most with ``upper``.
     """
     norms = first.square().sum(1, keepdim=True) + second.square().sum(1)
     distances = torch.addmm(norms, first, second.T, alpha=-2)
     rounding = norms.mul_(first.shape[1] * torch.finfo(torch.float64).eps)
-    return distances.masked_fill_(distances <= rounding, 0.0)
+    return distances.add_(rounding) if upper else distances.sub_(rounding).clamp_(min=0.0)

@@ -5,35 +5,47 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from deepgen_fast.example import Example, event_of, with_event
 from deepgen_fast.objectives.few_labels import label_parts, labelled_of
 from deepgen_fast.objectives.gan import AdversarialLoss
 from deepgen_fast.objectives.weights import check_weights
+from deepgen_fast.ops.rows import accumulation_dtype
 from deepgen_fast.random import BatchNoise
 
 _LEAST = 1e-6  # nats: certainties nearer to 0 and 1 have no finite logit in float32
 
 
 def entropies(logits: Tensor) -> Tensor:
-    """``[B]``, in nats: H[p(y|x)] of each example, between 0 and log K.
+    """``[B]``, in nats: H[p(y|x)] of each example, between 0 and log K; in float32, or float64 for float64 logits.
 
     Args:
         logits: ``[B, K]``, unnormalised log p(y|x).
     """
-    log_p = logits.log_softmax(1)
-    return -(log_p.exp() * log_p).sum(1)
+    return _entropy(_wide(logits).log_softmax(1), 1)
 
 
 def marginal_entropy(logits: Tensor) -> Tensor:
-    """``[]``, in nats: H[p(y)] with p(y) the mean of p(y|x) over the batch, between 0 and log K.
+    """``[]``, in nats: H[p(y)] with p(y) the mean of p(y|x) over the batch, between 0 and log K; dtype as of
+    ``entropies``.
 
     Args:
         logits: ``[B, K]``, unnormalised log p(y|x).
     """
-    log_p = logits.log_softmax(1).logsumexp(0) - math.log(len(logits))
-    return -(log_p.exp() * log_p).sum()
+    log_p = _wide(logits).log_softmax(1).logsumexp(0) - math.log(len(logits))
+    return _entropy(log_p, 0)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """Differences of float16 logits overflow in float16, also where autocast is off."""
+    return logits.to(accumulation_dtype(logits.dtype))
+
+
+def _entropy(log_p: Tensor, dim: int) -> Tensor:
+    """-sum of p log p: nothing where p is 0, whose logarithm is no finite number."""
+    return -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(dim)
 
 
 def certainty_logits(logits: Tensor) -> Tensor:

@@ -183,3 +183,12 @@ def test_statistics_refuse_other_widths_and_single_samples() -> None:
         statistics.update(torch.zeros(2, 4))
     with pytest.raises(ValueError, match="a covariance needs at least 2 samples, got 1"):
         _ = statistics.update(torch.zeros(1, 3)).covariance
+
+
+@pytest.mark.parametrize("width", [1, 3, 40])
+def test_a_distance_is_never_negative(width: int) -> None:
+    """That of a set to itself neither, or to a copy of it in another order: rounding goes both ways."""
+    for seed in range(20):
+        features = torch.randn(200, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 3
+        assert 0.0 <= frechet_distance(features, features) < 1e-10
+        assert 0.0 <= frechet_distance(features, features.flip(0)) < 1e-10

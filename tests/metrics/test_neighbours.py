@@ -108,6 +108,31 @@ def test_copies_are_at_distance_zero() -> None:
     assert precision_recall(x, x + 1e-3 * draw(120, 30, 1)).precision == 0.0
 
 
+@pytest.mark.parametrize(("step", "origin"), [(1.0, 0.0), (0.125, 33.25), (2.0**-10, -7.75)])
+@pytest.mark.parametrize("k", [1, 2, 4, 5])
+def test_ties_lie_within(k: int, step: float, origin: float) -> None:
+    """On a grid many samples are exactly as far away as the k-th neighbour: rounding does not decide which count."""
+    grid = torch.cartesian_prod(*(torch.arange(6),) * 3)
+    real, fake = (
+        grid[torch.randperm(len(grid), generator=torch.Generator().manual_seed(seed))[:149]] for seed in (0, 1)
+    )
+
+    def squared(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return (one[:, None] - other[None]).square().sum(-1)
+
+    radii = squared(real, real).sort(1).values[:, k]
+    fake_radii = squared(fake, fake).sort(1).values[:, k]
+    within = squared(fake, real) <= radii
+    covered = (squared(fake, real) <= fake_radii[:, None]).any(0)
+    scaled = [origin + step * points.double() for points in (real, fake)]
+    assert density_coverage(*scaled, num_neighbours=k) == pytest.approx(
+        (within.double().sum().item() / (k * len(fake)), within.any(0).double().mean().item()), rel=1e-12
+    )
+    assert precision_recall(*scaled, num_neighbours=k) == pytest.approx(
+        (within.any(1).double().mean().item(), covered.double().mean().item()), rel=1e-12
+    )
+
+
 def test_float32_is_measured_in_float64() -> None:
     real, fake = draw(150, 8, 0, torch.float32) + 1000, draw(150, 8, 1, torch.float32) * 0.9 + 1000
     assert precision_recall(real, fake) == precision_recall(real.double(), fake.double())

@@ -37,6 +37,25 @@ def test_extremes_are_finite_with_their_gradients(scale):
     assert entropies(extreme)[0].item() == pytest.approx(math.log(5) if scale == 0 else 0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_largest_logits_of_a_dtype(dtype):
+    """Their differences are out of the dtype's range."""
+    extreme = torch.tensor([[6e4, -6e4, -6e4], [0.0, 0.5, -6e4]], dtype=dtype)
+    extreme.requires_grad_()
+    found = entropies(extreme)
+    total = found.sum() + marginal_entropy(extreme) + certainty_logits(extreme).sum()
+    (gradient,) = torch.autograd.grad(total, extreme)
+    assert found.dtype == torch.float32 and gradient.dtype == dtype
+    assert torch.isfinite(total) and torch.isfinite(gradient).all()
+    assert found[0].item() == 0.0
+
+
+def test_entropies_of_half_logits_are_summed_in_float32(logits):
+    half = logits.half()
+    for quantity in (entropies, marginal_entropy, certainty_logits):
+        torch.testing.assert_close(quantity(half), quantity(half.float()), rtol=0, atol=0)
+
+
 def test_certainty_is_the_sigmoid_of_its_logit_and_half_of_it_the_threshold(logits):
     certainty = 1 - h(logits.softmax(1)) / math.log(4)
     torch.testing.assert_close(certainty_logits(logits).sigmoid(), certainty)
