@@ -18,14 +18,23 @@ def _shape(tensor: Tensor) -> str:
 
 
 def check_tensor(name: str, value: Tensor) -> None:
+    """A tensor whose elements lie in memory by strides, which is what kernels walk."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    if value.is_nested:
+        raise TypeError(
+            f"{name} must be a dense tensor, got a nested one; torch.nested.to_padded_tensor makes it dense, and a "
+            "mask leaves the padding out"
+        )
+    if value.layout is not torch.strided:
+        raise TypeError(
+            f"{name} must be a dense tensor, got one of layout {value.layout}; {name}.to_dense() makes it one"
+        )
 
 
 def check_floating(name: str, value: Tensor) -> None:
     """A floating tensor with a batch dimension."""
-    if not isinstance(value, Tensor):
-        check_tensor(name, value)
+    check_tensor(name, value)
     if value.dtype not in _FLOATING:
         raise TypeError(f"{name} must have dtype float16, bfloat16, float32 or float64, got {value.dtype}")
     if value.dim() == 0:
@@ -89,9 +98,12 @@ def check_mask(mask: Tensor, like_name: str, like: Tensor) -> Tensor:
 
 
 def check_target(target: Tensor, output_name: str, output: Tensor) -> None:
-    """The target ``[batch, *event]`` of a decoder output ``[batch, *event]`` or ``[samples, batch, *event]``."""
-    if not isinstance(target, Tensor):
-        check_tensor("target", target)
+    """The target ``[batch, *event]`` of a decoder output ``[batch, *event]`` or ``[samples, batch, *event]``.
+
+    Samples need an event of one dimension at least: an output ``[4, 784]`` with a target ``[784]`` is far more likely 4
+    images with one target than 4 samples of 784 numbers.
+    """
+    check_tensor("target", target)
     dtype = target.dtype
     if dtype != output.dtype and dtype != torch.float32 and dtype not in _BYTES:
         raise TypeError(
@@ -100,10 +112,11 @@ def check_target(target: Tensor, output_name: str, output: Tensor) -> None:
     if target.device != output.device:
         check_device("target", target, output_name, output)
     shape, expected = target.shape, output.shape
-    if not shape or (shape != expected and shape != expected[1:]):
+    if shape != expected and (len(shape) < 2 or shape != expected[1:]):
         raise ValueError(
-            f"target must have shape [batch, *event] where {output_name} is [batch, *event] or "
-            f"[samples, batch, *event]; {output_name} is {_shape(output)}, got {_shape(target)}"
+            f"target must have shape [batch, *event] where {output_name} is [batch, *event], or "
+            f"[samples, batch, *event] with an event of at least one dimension; {output_name} is {_shape(output)}, "
+            f"got {_shape(target)}"
         )
 
 

@@ -78,6 +78,8 @@ def _key(
 ) -> tuple | None:  # fmt: skip
     if torch.compiler.is_compiling() or backend != "auto" or exporting():
         return None
+    if getattr(x, "is_nested", False) or getattr(weight, "is_nested", False):  # whose shape raises
+        return None
     if type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:
         return None
     if bias is not None and (type(bias) not in _PLAIN_TENSORS or bias.device != x.device):
@@ -119,7 +121,7 @@ def check_operands(
 
 def _fit(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Whether the checks would find nothing in these operands, as they found nothing in others of their shapes."""
-    if not _alike(x, weight):
+    if not _alike(x, weight) or x.layout is not torch.strided:
         return False
     outputs = weight.shape[1 if transposed else 0]
     return bias is None or (bias.shape == (outputs,) and _alike(x, bias))
@@ -139,10 +141,10 @@ def _check(
     transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
     output_padding: object, algorithm: str, backend: str,
 ) -> Operands:  # fmt: skip
-    check_tensor("x", x)
-    check_tensor("weight", weight)
-    if bias is not None:
-        check_tensor("bias", bias)
+    for name, value in {"x": x, "weight": weight, **({} if bias is None else {"bias": bias})}.items():
+        # What oneDNN holds in a layout of its own, PyTorch's operator takes.
+        if getattr(value, "layout", None) is not torch._mkldnn:  # type: ignore[attr-defined]
+            check_tensor(name, value)
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(map(repr, ALGORITHMS))}, got {algorithm!r}")
     chosen, norm_backend = resolved_backends(backend, x.device)
