@@ -1,12 +1,13 @@
 // The CUDA body (cuda_rows.cuh) that every likelihood shares: value, gradients, or both in one pass over memory.
 // What distinguishes a likelihood is its Formula, in ops/<op>/formula.cuh:
 //   static constexpr bool kLogvar                         whether it has a log-variance
-//   static C precision(C logvar)                        if so
+//   static Factors<C> precision(C logvar)               if so
 //   static C value(output, target, logvar, precision)
 //   static Slopes<C> slopes(output, target, precision)  derivatives by decoder output, target and log-variance
 #pragma once
 
 #include "common/cuda_rows.cuh"
+#include "common/weighted.h"
 
 namespace dgf::cuda {
 
@@ -39,21 +40,24 @@ struct LikelihoodBody {
 
   const C* grad;  // [rows], [rows, row_length] if grad_elementwise, or null for grad_scale throughout
   C grad_scale;
+  const C* grad_loss;  // one number that grad_scale is multiplied by, or null
   bool grad_elementwise;
   T* grad_output;  // [rows, row_length] or null, as the other gradients
   C* grad_target;
-  T* grad_logvar;  // not for a shared log-variance
+  T* grad_logvar;       // not for a shared log-variance
+  C* grad_logvar_wide;  // in its place where rows share log-variances: still to be summed, not rounded before
 
   struct Row {
     int64_t start, target, mask, logvar;
-    C grad, shared_logvar, precision;
+    C grad, shared_logvar;
+    Factors<C> precision;
   };
 
   __device__ Row row(int64_t row) const {
-    Row state{
-        row * row_length, row_offset(target, row, row_length), row_offset(mask, row, row_length), 0, C(0), C(0), C(1)};
+    Row state{row * row_length, row_offset(target, row, row_length), row_offset(mask, row, row_length), 0, C(0), C(0),
+              {C(1), C(1)}};
     if constexpr (kGradient)
-      if (!grad_elementwise) state.grad = grad ? grad[row] : grad_scale;
+      if (!grad_elementwise) state.grad = grad ? grad[row] : grad_loss ? grad_scale * *grad_loss : grad_scale;
     if constexpr (Formula::kLogvar) {
       if (shared_logvar) {
         state.shared_logvar = static_cast<C>(*static_cast<const T*>(logvar.data));
@@ -82,7 +86,7 @@ struct LikelihoodBody {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       const C lv = pixel_logvar ? log_variance[i] : row.shared_logvar;
-      C precision = row.precision;
+      Factors<C> precision = row.precision;
       if constexpr (Formula::kLogvar)
         if (pixel_logvar) precision = Formula::precision(lv);
       if constexpr (kValue) {
@@ -93,9 +97,9 @@ struct LikelihoodBody {
       if constexpr (kGradient) {
         const C weight = grad_elementwise ? incoming[i] : row.grad;
         const Slopes<C> slopes = Formula::slopes(found[i], pixel[i], precision);
-        output_slope[i] = keep[i] ? weight * slopes.output : C(0);
-        target_slope[i] = keep[i] ? weight * slopes.target : C(0);
-        logvar_slope[i] = keep[i] ? weight * slopes.logvar : C(0);
+        output_slope[i] = keep[i] ? weighted(weight, slopes.output) : C(0);
+        target_slope[i] = keep[i] ? weighted(weight, slopes.target) : C(0);
+        logvar_slope[i] = keep[i] ? weighted(weight, slopes.logvar) : C(0);
         if constexpr (kLogvarGradient) sums[kLogvarSum] += logvar_slope[i];
       }
     }
@@ -104,14 +108,17 @@ struct LikelihoodBody {
     if constexpr (kGradient) {
       if (grad_output) store<Vectorized>(grad_output + at, valid, output_slope);
       if (grad_target) store<Vectorized>(grad_target + at, valid, target_slope);
-      if constexpr (kLogvarGradient)
+      if constexpr (kLogvarGradient) {
         if (grad_logvar) store<Vectorized>(grad_logvar + at, valid, logvar_slope);
+        if (grad_logvar_wide) store<Vectorized>(grad_logvar_wide + at, valid, logvar_slope);
+      }
     }
   }
 
   Alignment<T> alignment() const {
     Alignment<T> aligned(row_length);
     aligned.with(output).with(target).with(mask).with(values).with(grad_output).with(grad_target).with(grad_logvar);
+    aligned.with(grad_logvar_wide);
     if (!shared_logvar) aligned.with(logvar);
     if (grad_elementwise) aligned.with(grad);
     return aligned;

@@ -68,15 +68,20 @@ LikelihoodGradients likelihood_backward(const Tensor& grad, const Tensor& output
     const Launcher launcher(output);
     auto body = likelihood_body<LikelihoodBody<T, Formula, false, true>>(launcher, shape, output, target, logvar, mask);
     const bool row_logvar = need_logvar && body.shared_logvar, full_logvar = need_logvar && !body.shared_logvar;
+    const bool wide_logvar = full_logvar && logvar->numel() < shape.rows * shape.columns;
     const LikelihoodGradients gradients{new_tensor(output, shape.full_if(need_output), kScalarType<T>),
                                         new_tensor(output, shape.full_if(need_target), kScalarType<C>),
                                         new_tensor(output, row_logvar ? shape.leading : shape.full_if(full_logvar),
-                                                   row_logvar ? kScalarType<C> : kScalarType<T>)};
+                                                   row_logvar || wide_logvar ? kScalarType<C> : kScalarType<T>)};
     body.grad = launcher.input<C>(grad, elementwise ? shape.rows * shape.columns : shape.rows, "grad");
     body.grad_elementwise = elementwise;
     body.grad_output = need_output ? mutable_data<T>(gradients.output) : nullptr;
     body.grad_target = need_target ? mutable_data<C>(gradients.target) : nullptr;
-    body.grad_logvar = full_logvar ? mutable_data<T>(gradients.logvar) : nullptr;
+    if (wide_logvar) {
+      body.grad_logvar_wide = mutable_data<C>(gradients.logvar);
+    } else if (full_logvar) {
+      body.grad_logvar = mutable_data<T>(gradients.logvar);
+    }
     run_rows(launcher, body, shape.rows, shape.columns, bool(body.alignment()),
              row_logvar ? mutable_data<C>(gradients.logvar) : nullptr);
     return gradients;

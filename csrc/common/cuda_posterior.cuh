@@ -53,18 +53,25 @@ struct PosteriorInputs {
   }
 
   // KL of element i of a pack; `q` is its scale, expanded.
+  template <int kind>
   __device__ __forceinline__ C kl(const Pack& pack, int i, const Scale<C>& q) const {
-    return prior_logvar ? kl_prior(pack.mean[i], q, pack.prior_mean[i], pack.prior_logvar[i])
+    return prior_logvar ? kl_prior<kind>(pack.mean[i], q, pack.prior_mean[i], pack.prior_logvar[i])
                         : kl_standard(pack.mean[i] - pack.prior_mean[i], q);
   }
 
-  static __device__ __forceinline__ C precision(const Pack& pack, int i) {
+  static __device__ __forceinline__ Factors<C> precision(const Pack& pack, int i) {
     return prior_precision(pack.prior_logvar[i]);
   }
 
   // d KL / d mean.
   static __device__ __forceinline__ C kl_mean_slope(const Pack& pack, int i) {
-    return (pack.mean[i] - pack.prior_mean[i]) * precision(pack, i);
+    return dgf::kl_mean_slope(pack.mean[i] - pack.prior_mean[i], precision(pack, i));
+  }
+
+  // d KL / d scale.
+  template <int kind>
+  static __device__ __forceinline__ C kl_scale_slope(const Pack& pack, int i) {
+    return dgf::kl_scale_slope<kind>(pack.scale[i], pack.prior_logvar[i], precision(pack, i));
   }
 
   Alignment<T> alignment() const {

@@ -27,8 +27,15 @@ inline constexpr int32_t kRoundBits = 0x4b400000, kOneBits = 0x3f800000, kSqrtHa
 // ln 2 = high + low; n * high is exact for |n| < 2^15, so the range reduction loses nothing.
 inline constexpr float kLn2High = 0.693359375f, kLn2Low = -2.1219444005469058e-4f;
 
-// e^x for x in [-104, 89] or NaN. Without a branch for the usual case, which cost more than it spared on a GPU.
-DGF_HOST_DEVICE float exp_reduced(float x) {
+// A number as a product: of factors that are finite and not zero where the number itself may overflow or vanish.
+template <class V>
+struct Factors {
+  V one, two;
+};
+
+// e^x for x in [-174, 176] or NaN. Two factors, so that 2^128 and 2^-149 are within reach. Without a branch for the
+// usual case, which cost more than it spared on a GPU.
+DGF_HOST_DEVICE Factors<float> exp_reduced_factors(float x) {
   const float shifted = fma(x, 1.44269504f, kRound), n = shifted - kRound;
   const float high = fma(n, -kLn2High, x), low = n * -kLn2Low, f = high + low;
   float p = fma(f, 0.0013950724f, 0.008369025f);
@@ -38,9 +45,12 @@ DGF_HOST_DEVICE float exp_reduced(float x) {
   // 1 + high, exact as they are, in two parts: only the last sum rounds by much (0.8 ulp in all).
   const float sum = 1.0f + high;
   p = sum + ((high - (sum - 1.0f)) + fma(p * f, f, low));
-  // Two factors, so that 2^128 and 2^-149 are within reach.
   const int32_t exponent = to_bits(shifted) - kRoundBits, half = exponent >> 1;
-  return p * from_bits((half + 127) << 23) * from_bits((exponent - half + 127) << 23);
+  return {p * from_bits((half + 127) << 23), from_bits((exponent - half + 127) << 23)};
+}
+DGF_HOST_DEVICE float exp_reduced(float x) {
+  const Factors<float> e = exp_reduced_factors(x);
+  return e.one * e.two;
 }
 
 // NaN passes every comparison here.
@@ -138,6 +148,18 @@ DGF_HOST_DEVICE float exp_finite(float x) {
 DGF_HOST_DEVICE double exp_finite(double x) {
   x = x < -708.396 ? -708.396 : x;
   return dgf::exp(x > 709.782 ? 709.782 : x);
+}
+
+// e^x in factors, saturated where the square of any number times e^x is infinite or next to nothing: 0 times both is 0,
+// and what is finite comes out though e^x itself is not.
+DGF_HOST_DEVICE Factors<float> exp_factors(float x) {
+  x = x < -174.0f ? -174.0f : x;
+  return exp_reduced_factors(x > 176.0f ? 176.0f : x);
+}
+DGF_HOST_DEVICE double clamp(double x, double bound) { return x < -bound ? -bound : x > bound ? bound : x; }
+DGF_HOST_DEVICE Factors<double> exp_factors(double x) {
+  const double usual = clamp(x, 700.0);
+  return {dgf::exp(usual), dgf::exp(clamp(x - usual, 700.0))};
 }
 
 // A 32-bit word as a float, rounded to nearest even.

@@ -51,7 +51,8 @@ struct LikelihoodArguments {
   void* values;
   void* grad_output;
   void* grad_target;
-  void* grad_logvar;  // full rows, of the input type; for a shared scalar only row sums, through partial
+  void* grad_logvar;      // full rows; for a shared scalar only row sums, through partial
+  bool grad_logvar_wide;  // rows still to be summed: of the accumulation type, in place of the input's
 };
 
 struct PosteriorArguments {
@@ -73,7 +74,7 @@ struct PosteriorArguments {
   const uint8_t* grad_kl_active;  // per column: 0 where free bits hold the gradient back; null: all active
   void* grad_mean;
   void* grad_scale;
-  void* grad_prior_mean;
+  void* grad_prior_mean;  // still to be summed over the rows that share a prior: of the accumulation type
   void* grad_prior_logvar;
 };
 

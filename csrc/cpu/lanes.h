@@ -45,6 +45,14 @@ DGF_LANEWISE(Doubles, negative_part(const Doubles& x), dgf::negative_part(x.lane
 DGF_LANEWISE(Doubles, positive_part(const Doubles& x), dgf::positive_part(x.lane[i]))
 DGF_LANEWISE(Doubles, below_infinity(const Doubles& x), dgf::below_infinity(x.lane[i]))
 #undef DGF_LANEWISE
+DGF_OUT_OF_LINE Factors<Doubles> exp_factors(const Doubles& x) {
+  Factors<Doubles> r;
+  for (int i = 0; i < kLanes; ++i) {
+    const Factors<double> lane = dgf::exp_factors(x.lane[i]);
+    r.one.lane[i] = lane.one, r.two.lane[i] = lane.two;
+  }
+  return r;
+}
 
 // The vector that elements of type T are computed in.
 template <class T>

@@ -28,8 +28,12 @@ DGF_INLINE Floats scale_by_power(const Floats& x, const Words& n, const Floats& 
 #endif
 }
 
-// exp for arguments already inside [-104, 89]: Cody-Waite reduction, degree-6 polynomial.
-DGF_INLINE Floats exp_reduced(const Floats& x) {
+// e^x = y 2^n for x in [-174, 176]: Cody-Waite reduction, degree-6 polynomial.
+struct PowerOfE {
+  Floats y, n_float;
+  Words n;
+};
+DGF_INLINE PowerOfE reduce_exp(const Floats& x) {
   const Floats magic(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer held in the low bits
   const Floats shifted = fma(x, Floats(1.44269504f), magic);
   const Floats n = shifted - magic;
@@ -40,8 +44,13 @@ DGF_INLINE Floats exp_reduced(const Floats& x) {
       fma(fma(square, Floats(1.9875691500e-4f), Floats(8.3334519073e-3f)), square, Floats(1.6666665459e-1f));
   const Floats even =
       fma(fma(square, Floats(1.3981999507e-3f), Floats(4.1665795894e-2f)), square, Floats(5.0000001201e-1f));
-  const Floats y = fma(fma(odd, r, even), square, r) + Floats(1);
-  return scale_by_power(y, bits(shifted) - Words(0x4b400000u), n);
+  return {fma(fma(odd, r, even), square, r) + Floats(1), n, bits(shifted) - Words(0x4b400000u)};
+}
+
+// exp for arguments already inside [-104, 89].
+DGF_INLINE Floats exp_reduced(const Floats& x) {
+  const PowerOfE e = reduce_exp(x);
+  return scale_by_power(e.y, e.n, e.n_float);
 }
 
 // NaN passes every clamp here.
@@ -51,6 +60,11 @@ DGF_INLINE Floats clamp(const Floats& x, float low, float high) {
 
 DGF_INLINE Floats exp(const Floats& x) { return exp_reduced(clamp(x, -104.0f, 89.0f)); }
 DGF_INLINE Floats exp_finite(const Floats& x) { return exp_reduced(clamp(x, -87.33654f, 88.72283f)); }
+DGF_INLINE Factors<Floats> exp_factors(const Floats& x) {
+  const PowerOfE e = reduce_exp(clamp(x, -174.0f, 176.0f));
+  const Words half = shift_right_signed(e.n, 1), rest = e.n - half;
+  return {e.y * from_bits(shift_left(half + Words(127u), 23)), from_bits(shift_left(rest + Words(127u), 23))};
+}
 
 // tanh: near 0, where 1 - exp would cancel, an odd polynomial.
 DGF_INLINE Floats tanh(const Floats& x) {

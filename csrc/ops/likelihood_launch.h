@@ -11,7 +11,8 @@ struct LikelihoodInputs {
   int64_t leading;
   Rows view;
   LikelihoodArguments arguments{};
-  bool shared_logvar;  // one variance for every pixel: its gradient is a sum
+  bool shared_logvar;    // one variance for every pixel: its gradient is a sum
+  bool repeated_logvar;  // rows share their variances: the caller sums their gradients, which are not rounded before
 
   LikelihoodInputs(const Tensor& output_, const Tensor& target_, const std::optional<Tensor>& logvar_,
                    const std::optional<Tensor>& mask_)
@@ -21,7 +22,8 @@ struct LikelihoodInputs {
         mask(dense(mask_)),
         leading(output_.dim() - target_.dim() + 1),
         view(output, leading),
-        shared_logvar(logvar && logvar->numel() == 1) {
+        shared_logvar(logvar && logvar->numel() == 1),
+        repeated_logvar(logvar && !shared_logvar && logvar->numel() < output.numel()) {
     arguments.output = output.const_data_ptr();
     arguments.target = target_operand(target, output, view);
     arguments.mask = mask_operand(mask, view);
@@ -51,8 +53,10 @@ struct LikelihoodGradients {
         target(need_target ? empty_shaped(in.output, accumulation_type(in.output)) : nothing(in.output)),
         logvar(!need_logvar       ? nothing(in.output)
                : in.shared_logvar ? empty(in.leading_sizes(), accumulation_type(in.output))
-                                  : empty_shaped(in.output, in.output.scalar_type())),
+                                  : empty_shaped(in.output, in.repeated_logvar ? accumulation_type(in.output)
+                                                                               : in.output.scalar_type())),
         shared_logvar(need_logvar && in.shared_logvar),
+        repeated_logvar_(in.repeated_logvar),
         needs_{need_output, need_target, need_logvar} {
     if (shared_logvar) logvar_partial.assign(in.view.rows * chunks_of(in.view.columns), 0.0);
   }
@@ -61,6 +65,7 @@ struct LikelihoodGradients {
     if (needs_[0]) arguments.grad_output = output.mutable_data_ptr();
     if (needs_[1]) arguments.grad_target = target.mutable_data_ptr();
     if (needs_[2]) arguments.grad_logvar = shared_logvar ? logvar_partial.data() : logvar.mutable_data_ptr();
+    arguments.grad_logvar_wide = repeated_logvar_;
   }
 
   void finish(const LikelihoodInputs& in) {
@@ -75,7 +80,7 @@ struct LikelihoodGradients {
   }
 
  private:
-  bool needs_[3];
+  bool repeated_logvar_, needs_[3];
 };
 
 inline Tensor likelihood_values(const LikelihoodInputs& in, bool elementwise, const LikelihoodKernel* by_element) {

@@ -101,10 +101,11 @@ def _distinct(args: tuple[Any, ...]) -> list[Any]:
 def reduce_repeated(grad: Tensor, operand: Tensor) -> Tensor:
     """Sum a gradient of the full row view down to an operand that repeats over rows (or is one shared number).
 
-    In float64, so that neither many rows nor the order in which threads add them show in the result.
+    In float64, so that neither many rows nor the order in which threads add them show in the result; rounded to the
+    operand's dtype after that.
     """
     if grad.shape == operand.shape:
-        return grad
+        return grad.to(operand.dtype)
     if operand.numel() == 1:
         return grad.sum(dtype=torch.float64).view(operand.shape).to(operand.dtype)
     return grad.sum(tuple(range(grad.dim() - operand.dim())), dtype=torch.float64).to(operand.dtype)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.rows import accumulation_dtype
 from deepgen_fast.ops.triton_math import accumulation_dtype as kernel_accumulation_dtype
-from deepgen_fast.ops.triton_math import divide
+from deepgen_fast.ops.triton_math import divide, weighted
 from deepgen_fast.ops.triton_tiles import (
     ONE_ROW,
     ONE_VALUE,
@@ -47,7 +47,8 @@ def _incoming_gradient(grad_ptr, sample_row, offset, row_mask, inside, samples, 
     else:
         # The loss is minus the mean over samples, summed or averaged over the batch.
         count = samples * batch if MEAN else samples
-        return divide(tl.full([1, 1], -1.0, ACC), tl.full([1, 1], count, ACC))
+        weight = divide(tl.full([1, 1], -1.0, ACC), tl.full([1, 1], count, ACC))
+        return weight if grad_ptr is None else weight * tl.load(grad_ptr)
 
 
 @triton.jit(do_not_specialize=["samples", "batch", "units", "chunks"])
@@ -128,17 +129,17 @@ def likelihood_kernel(
                 grad_ptr, sample_row, offset, row_mask, inside, samples, batch, ACC, GRAD, MEAN
             )  # fmt: skip
             if grad_output_ptr is not None:
-                grad_output = grad * output_slope
+                grad_output = weighted(grad, output_slope)
                 if keep is not None:
                     grad_output = tl.where(keep, grad_output, 0.0)
                 tl.store(grad_output_ptr + offset, grad_output.to(grad_output_ptr.dtype.element_ty), mask=inside)
             if grad_target_ptr is not None:
-                grad_target = grad * target_slope
+                grad_target = weighted(grad, target_slope)
                 if keep is not None:
                     grad_target = tl.where(keep, grad_target, 0.0)
                 tl.store(grad_target_ptr + offset, grad_target, mask=inside)
             if grad_logvar_ptr is not None:
-                grad_logvar = grad * logvar_slope
+                grad_logvar = weighted(grad, logvar_slope)
                 if keep is not None:
                     grad_logvar = tl.where(keep, grad_logvar, 0.0)
                 if LOGVAR_KIND == ONE_VALUE:
@@ -195,12 +196,12 @@ def run_likelihood(
     need_output: bool = False,
     need_target: bool = False,
     need_logvar: bool = False,
-    logvar_gradient_is_summed: bool = False,
 ) -> LikelihoodOutputs:
     """Launch the kernel: per-row values [(samples,) batch] or per element, and the gradients asked for.
 
-    ``grad_logvar`` is one value per row for a logvar of one element, else of the output's shape: in logvar's
-    dtype, or in the accumulation dtype if it is still to be summed over rows.
+    ``grad`` is the incoming gradient of each row or element, or of a loss (one number; None: 1). ``grad_logvar`` is one
+    value per row for a logvar of one element, else of the output's shape: in logvar's dtype, or in the accumulation
+    dtype if it is still to be summed over rows.
     """
     terms, output, target, logvar, mask = likelihood
     leading, dtype, batch = likelihood.leading, accumulation_dtype(output.dtype), target.shape[0]
@@ -210,7 +211,7 @@ def run_likelihood(
     logvar_kind = operand_kind(logvar, columns, batch)
     row_value, row_logvar = value and not elementwise, need_logvar and logvar_kind == ONE_VALUE.value
     logvar_dtype = output.dtype if logvar is None else logvar.dtype
-    if logvar is not None and logvar_gradient_is_summed and logvar.numel() < output.numel():
+    if logvar is not None and logvar.numel() < output.numel():
         logvar_dtype = dtype
 
     def buffer(needed: bool, per_row: bool, element: torch.dtype) -> Tensor:

@@ -58,7 +58,13 @@ def exp(x):
 
 @triton.jit
 def _exp_single(x):
-    bounded = tl.clamp(x, -104.0, 89.0, propagate_nan=tl.PropagateNan.ALL)
+    one, two = _exp_reduced_factors(tl.clamp(x, -104.0, 89.0, propagate_nan=tl.PropagateNan.ALL))
+    return one * two
+
+
+@triton.jit
+def _exp_reduced_factors(bounded):
+    """e^x for x in [-174, 176] or NaN; two factors, so that 2^128 and 2^-149 are within reach."""
     shifted = tl.fma(bounded, _LOG2_E, _ROUND)
     n = shifted - _ROUND
     # f = high + low; adding high last, exact as it is, spares one rounding.
@@ -71,9 +77,25 @@ def _exp_single(x):
     p = tl.fma(p, f, 0.5)
     p = (high + tl.fma(p * f, f, low)) + 1.0
     exponent = shifted.to(tl.int32, bitcast=True) - _ROUND_BITS
-    # Two factors, so that 2^128 and 2^-149 are within reach.
     half = exponent >> 1
-    return p * _power_of_two(half) * _power_of_two(exponent - half)
+    return p * _power_of_two(half), _power_of_two(exponent - half)
+
+
+@triton.jit
+def exp_factors(x):
+    """e^x in two factors, saturated where the square of any number times e^x is infinite or next to nothing: 0
+    times both is 0, and what is finite comes out though e^x itself is not."""
+    if x.dtype == tl.float64:
+        usual = tl.clamp(x, -700.0, 700.0, propagate_nan=tl.PropagateNan.ALL)
+        return tl.exp(usual), tl.exp(tl.clamp(x - usual, -700.0, 700.0, propagate_nan=tl.PropagateNan.ALL))
+    else:
+        return _exp_reduced_factors(tl.clamp(x, -174.0, 176.0, propagate_nan=tl.PropagateNan.ALL))
+
+
+@triton.jit
+def weighted(grad, slope):
+    """slope times an incoming gradient; a zero one gives zero, whatever the slope."""
+    return tl.where(grad == 0.0, 0.0, grad * slope)
 
 
 @triton.jit

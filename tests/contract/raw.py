@@ -75,8 +75,8 @@ def _loss(dtype: torch.dtype, full: bool) -> tuple[Any, ...]:
     if full:
         priors = torch.rand(2, 3).to(dtype)
         return (_rows(dtype, SAMPLES), _rows(dtype), _rows(dtype, SAMPLES), _mask(), *latents, *priors, 0.5, 0.1, 1, 1,
-                False, True)  # fmt: skip
-    return _rows(dtype), _mask(), None, None, *latents, None, None, 1.0, 0.0, 0, 0, True, True
+                False, True, torch.tensor(2.5, dtype=_wide(dtype)))  # fmt: skip
+    return _rows(dtype), _mask(), None, None, *latents, None, None, 1.0, 0.0, 0, 0, True, True, None
 
 
 def _minibatch(dtype: torch.dtype) -> torch.Tensor:

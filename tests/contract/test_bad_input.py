@@ -27,7 +27,42 @@ kl, bernoulli, gaussian, loss = (
 minibatch = dgf.minibatch_discrimination
 conv, deconv, conv_bn, deconv_bn = dgf.conv2d, dgf.conv_transpose2d, dgf.conv_bn_act, dgf.conv_transpose_bn_act
 
+SPARSE = torch.eye(4, 6).to_sparse()
+NESTED = torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(3, 3)], layout=torch.jagged)
+NESTED_IMAGES = torch.nested.nested_tensor([IMAGE[0], IMAGE[1]])
+
 TYPE_ERRORS: dict[str, tuple[Call, str]] = {
+    "sparse logits": (lambda: bernoulli(SPARSE, X), r"logits must be a dense tensor.*sparse_coo; logits.to_dense\(\)"),
+    "sparse target": (lambda: gaussian(X, SPARSE), r"target must be a dense tensor.*sparse_coo"),
+    "sparse mask": (lambda: bernoulli(X, X, mask=SPARSE.bool()), r"mask must be a dense tensor.*sparse_coo"),
+    "sparse logvar": (lambda: gaussian(X, X, logvar=SPARSE), r"logvar must be a dense tensor.*sparse_coo"),
+    "compressed mean": (lambda: gaussian(X.to_sparse_csr(), X), r"mean must be a dense tensor.*sparse_csr"),
+    "nested logits": (
+        lambda: bernoulli(NESTED, NESTED),
+        r"logits must be a dense tensor, got a nested one; torch.nested",
+    ),
+    "sparse scale": (lambda: kl(X, std=SPARSE), r"std must be a dense tensor.*sparse_coo"),
+    "sparse noise": (lambda: kl(X, X, noise=SPARSE), r"noise must be a dense tensor.*sparse_coo"),
+    "sparse prior": (lambda: kl(X, X, prior_mean=SPARSE), r"prior_mean must be a dense tensor.*sparse_coo"),
+    "nested posterior": (lambda: loss(X, X, NESTED, NESTED), r"mean must be a dense tensor, got a nested one"),
+    "sparse beta": (lambda: loss(X, X, Z, Z, beta=SPARSE), r"beta must be a dense tensor"),
+    "sparse features": (lambda: minibatch(IMAGE[0].to_sparse()), r"features must be a dense tensor.*sparse_coo"),
+    "sparse image": (lambda: conv(IMAGE.to_sparse(), WEIGHT), r"x must be a dense tensor.*sparse_coo"),
+    "sparse weight": (lambda: deconv(IMAGE, WEIGHT.to_sparse()), r"weight must be a dense tensor.*sparse_coo"),
+    "sparse image and weight": (lambda: conv(IMAGE.to_sparse(), WEIGHT.to_sparse()), r"x must be a dense tensor"),
+    "sparse bias": (lambda: conv(IMAGE, WEIGHT, ONES.to_sparse()), r"bias must be a dense tensor.*sparse_coo"),
+    "nested images": (lambda: conv(NESTED_IMAGES, WEIGHT), r"x must be a dense tensor, got a nested one"),
+    "sparse running mean": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=True, running_mean=ONES.to_sparse()),
+        r"running_mean must be a dense tensor.*sparse_coo",
+    ),
+    "beta a string": (lambda: loss(X, X, Z, Z, beta="1"), r"beta must be a number, got str"),
+    "beta of integers": (lambda: loss(X, X, Z, Z, beta=torch.tensor(1)), r"beta must be a number or a floating tensor"),
+    "free bits None": (lambda: loss(X, X, Z, Z, free_bits=None), r"free_bits must be a number, got NoneType"),
+    "trained free bits": (
+        lambda: loss(X, X, Z, Z, free_bits=torch.tensor(0.5, requires_grad=True)),
+        r"free_bits must be a number.*free_bits.item\(\)",
+    ),
     "logits not a tensor": (lambda: bernoulli([0.0], X), r"logits must be a torch.Tensor, got list"),
     "logits of integers": (lambda: bernoulli(X.long(), X), r"logits must have dtype float16.*got torch.int64"),
     "complex logits": (lambda: bernoulli(X.cfloat(), X), r"logits must have dtype.*got torch.complex64"),
@@ -94,6 +129,23 @@ VALUE_ERRORS: dict[str, tuple[Call, str]] = {
         lambda: gaussian(X, X[:, :1]),
         r"target must have shape.*mean is \[4, 6\], got \[4, 1\]",
     ),
+    "a target for all images": (
+        lambda: bernoulli(X, X[0]),
+        r"target must have shape.*event of at least one dimension; logits is \[4, 6\], got \[6\]",
+    ),
+    "a target for all means": (
+        lambda: gaussian(X, X[0], reduction="mean"),
+        r"target must have shape.*event of at least one dimension; mean is \[4, 6\], got \[6\]",
+    ),
+    "a target for all outputs": (
+        lambda: loss(X, X[0], torch.rand(6, 3), torch.rand(6, 3)),
+        r"target must have shape.*event of at least one dimension; decoder_output is \[4, 6\], got \[6\]",
+    ),
+    "a target of numbers for samples of them": (
+        lambda: gaussian(X[:, :1], X[0, :1]),
+        r"target must have shape.*mean is \[4, 1\], got \[1\]",
+    ),
+    "a target without a batch": (lambda: bernoulli(X[0], X[0, 0]), r"target must have shape.*got \[\]"),
     "mask of another shape": (
         lambda: bernoulli(X, X, mask=torch.ones(5, dtype=torch.bool)),
         r"mask must be broadcastable.*\[4, 6\], got \[5\]",
@@ -141,6 +193,17 @@ VALUE_ERRORS: dict[str, tuple[Call, str]] = {
     "loss per element": (
         lambda: loss(X, X, Z, Z, reduction="none"),
         r"reduction must be 'mean', 'sum' or 'sample', got 'none'",
+    ),
+    "free bits that are no number": (
+        lambda: loss(X, X, Z, Z, free_bits=float("nan")),
+        r"free_bits must be finite, got nan",
+    ),
+    "infinite free bits": (lambda: loss(X, X, Z, Z, free_bits=float("inf")), r"free_bits must be finite, got inf"),
+    "beta that is no number": (lambda: loss(X, X, Z, Z, beta=float("nan")), r"beta must be finite, got nan"),
+    "infinite beta": (lambda: loss(X, X, Z, Z, beta=torch.tensor(float("inf"))), r"beta must be finite, got inf"),
+    "beta of each example": (
+        lambda: loss(X, X, Z, Z, beta=torch.ones(4)),
+        r"beta must be a number or a tensor of one element, got shape \[4\]",
     ),
     "negative free bits": (lambda: loss(X, X, Z, Z, free_bits=-1.0), r"free_bits must not be negative, got -1.0"),
     "free bits of an example": (
@@ -268,3 +331,21 @@ def test_messages_are_about_the_outer_arguments() -> None:
         loss(X, X, Z, Z, likelihood="gaussian", likelihood_logvar=torch.rand(5))
     with pytest.raises(ValueError, match=r"target must have shape.*decoder_output"):
         loss(X, X[:3], Z, Z)
+
+
+def test_numbers_of_an_example_and_samples_of_them() -> None:
+    """What stays allowed: one number an example, and samples of events of any dimension."""
+    assert bernoulli(X[0], X[0]).shape == (6,)
+    assert gaussian(torch.rand(3, 4, 6), X).shape == (3, 4)
+    assert gaussian(torch.rand(3, 4, 1), X[:, :1]).shape == (3, 4)
+
+
+def test_wrong_layout_after_calls_that_fit() -> None:
+    """Remembered shapes do not let another layout through."""
+    for _ in range(3):
+        conv(IMAGE, WEIGHT)
+    for image, weight in ((IMAGE.to_sparse(), WEIGHT), (IMAGE, WEIGHT.to_sparse()), (NESTED_IMAGES, WEIGHT)):
+        with pytest.raises(TypeError, match="must be a dense tensor"):
+            conv(image, weight)
+    with pytest.raises(TypeError, match="must be a dense tensor"):
+        conv(IMAGE.to_sparse(), WEIGHT.to_sparse())

@@ -79,7 +79,7 @@ def test_wrong_numbers_raise() -> None:
     with pytest.raises(RuntimeError, match="noise or seed"):
         operators.reparameterize_kl(mean, mean, None, None, None, None, None, 0, False)
     with pytest.raises(RuntimeError, match="likelihood"):
-        operators.negative_elbo(mean, mean, None, None, mean, mean, None, None, 1.0, 0.0, 5, 0, True, True)
+        operators.negative_elbo(mean, mean, None, None, mean, mean, None, None, 1.0, 0.0, 5, 0, True, True, None)
     with pytest.raises(RuntimeError, match="size"):
         operators.philox_normal(seed, [3], True)
 

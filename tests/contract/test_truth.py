@@ -47,18 +47,15 @@ def _eager_and_truth(case: Case, inputs: Arguments, cotangents: list[Tensor], dt
 
     On the CPU, but for convolutions: PyTorch rounds those in other places on a GPU.
 
-    For half inputs that is stricter than eager in their own dtype, whose error would hide anything. Only a prior's
-    gradient is compared with that, since both round each example's share to the dtype before they add up the batch, and
-    convolutions, whose layers round between convolution, norm and activation.
+    For half inputs that is stricter than eager in their own dtype, whose error would hide anything. Only convolutions
+    are compared with that, whose layers round between convolution, norm and activation.
     """
     convolution = isinstance(case, ConvolutionCase)
     device = device if convolution else "cpu"
     placed, incoming = to_device(inputs, device), [cotangent.to(device) for cotangent in cotangents]
     eager = _evaluate(case, case.eager, convert(placed, _wide(dtype)), incoming)
-    if dtype != _wide(dtype) and ("prior_mean" in case.differentiable or convolution):
-        own = _evaluate(case, case.eager, placed, incoming)
-        first = 0 if convolution else len(case.outputs) + case.differentiable.index("prior_mean")
-        eager[first:] = own[first:]
+    if dtype != _wide(dtype) and convolution:
+        eager = _evaluate(case, case.eager, placed, incoming)
     eager = [value.cpu().to(kind) for value, kind in zip(eager, _dtypes(case, dtype), strict=True)]
     return eager, _evaluate(case, case.eager, convert(inputs, torch.float64), cotangents)
 

@@ -113,7 +113,9 @@ def loss_calls(samples: int | None, batch: int, columns: int, dtype: torch.dtype
         priors = (prior, prior) if index == 3 else (None, None)
         tail = (0.7, free_bits, likelihood, kind, index not in (1, 4))
         for need_gradients in (True, False)[: 2 if index < 2 else 1]:
-            yield Call("negative_elbo", (output, target, logvar, mask, mean, scale, *priors, *tail, need_gradients))
+            incoming = torch.tensor(-3.7, dtype=accumulation_dtype(dtype)) if index % 2 else None
+            arguments = (output, target, logvar, mask, mean, scale, *priors, *tail, need_gradients, incoming)
+            yield Call("negative_elbo", arguments)
 
 
 def noise_calls(samples: int | None, batch: int, columns: int) -> Iterator[Call]:

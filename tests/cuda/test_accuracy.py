@@ -112,7 +112,7 @@ def test_empty(kernels: Kernels, group: str, shape: tuple[int | None, int, int])
 @pytest.mark.parametrize("mean_reduction", [True, False])
 def test_loss_of_no_examples(kernels: Kernels, mean_reduction: bool) -> None:
     pixels, latents = torch.empty(0, 9), torch.empty(0, 4)
-    args = (pixels, pixels, None, None, latents, latents, None, None, 1.0, 0.0, 0, 0, mean_reduction, True)
+    args = (pixels, pixels, None, None, latents, latents, None, None, 1.0, 0.0, 0, 0, mean_reduction, True, None)
     loss = kernels("negative_elbo", *args)[0]
     assert torch.equal(loss.isnan(), torch.tensor(mean_reduction))
 

@@ -70,7 +70,7 @@ def _elbo(name: str, rows: int, columns: int, latents: int, dtype=F32, target=F3
     output, mean = _meta(rows, columns, dtype=dtype), _meta(rows, latents, dtype=dtype)
     pixels = _meta(rows, columns, dtype=target)
     CASES[f"negative_elbo {name} {rows}x{columns}"] = lambda: elbo.negative_elbo(
-        output, pixels, None, None, mean, mean, None, None, 1.0, free, likelihood, LOGVAR, True, True
+        output, pixels, None, None, mean, mean, None, None, 1.0, free, likelihood, LOGVAR, True, True, None
     )
 
 

@@ -37,12 +37,12 @@ void bernoulli_walk(const LikelihoodArguments& a, const Span& s) {
     auto gradients = [&](V logit, V target, V decay, int64_t at, Extent extent) DGF_LAMBDA_INLINE {
       const V grad = grad_elementwise ? load<V>((const Accumulate*)a.grad + start + at, extent) : row_grad;
       if (kPlain || grad_output) {
-        V slope = grad * bernoulli_logit_slope(logit, target, decay);
+        V slope = weighted(grad, bernoulli_logit_slope(logit, target, decay));
         if (has_mask) slope = apply_mask(slope, mask + at, extent);
         store(slope, grad_output + start + at, extent);
       }
       if (grad_target) {
-        V slope = grad * logit;
+        V slope = weighted(grad, logit);
         if (has_mask) slope = apply_mask(slope, mask + at, extent);
         store(slope, grad_target + start + at, extent);
       }

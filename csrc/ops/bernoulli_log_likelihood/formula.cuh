@@ -10,12 +10,12 @@ struct BernoulliFormula {
   static constexpr bool kLogvar = false;
 
   template <class C>
-  static __device__ C value(C logit, C target, C, C) {
+  static __device__ C value(C logit, C target, C, Factors<C>) {
     return bernoulli_value(logit, target, bernoulli_decay(logit));
   }
 
   template <class C>
-  static __device__ Slopes<C> slopes(C logit, C target, C) {
+  static __device__ Slopes<C> slopes(C logit, C target, Factors<C>) {
     return {bernoulli_logit_slope(logit, target, bernoulli_decay(logit)), logit, C(0)};
   }
 };

@@ -1,7 +1,7 @@
 // Bernoulli log-likelihood of one pixel from its logit, and its derivatives (chapter equations 13.16, 13.17).
 #pragma once
 
-#include "../../common/scalar_math.h"
+#include "../../common/weighted.h"
 
 namespace dgf {
 

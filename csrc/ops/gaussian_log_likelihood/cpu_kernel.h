@@ -20,9 +20,10 @@ void gaussian_walk(const LikelihoodArguments& a, const Span& s) {
   Accumulate* const values = kPlain ? nullptr : (Accumulate*)a.values;
   T* const grad_output = (T*)a.grad_output;
   T* const grad_logvar = (T*)a.grad_logvar;
+  const bool wide_logvar = sizeof(T) < sizeof(Accumulate) && a.grad_logvar_wide;
   Accumulate* const grad_target = kPlain ? nullptr : (Accumulate*)a.grad_target;
   const V shared_logvar = shared ? broadcast_element<V>((const T*)a.logvar.data) : V(0.0f);
-  const V shared_precision = shared ? gaussian_precision(shared_logvar) : V(1.0f);
+  const Factors<V> unit{V(1.0f), V(1.0f)}, shared_precision = shared ? gaussian_precision(shared_logvar) : unit;
   for (int64_t row = s.row_begin; row < s.row_end; ++row) {
     const int64_t start = row * columns;
     const T* means = (const T*)a.output + start;
@@ -34,18 +35,17 @@ void gaussian_walk(const LikelihoodArguments& a, const Span& s) {
     auto body = [&](int64_t at, Extent extent) DGF_LAMBDA_INLINE {
       const V offset = load_target<T>(a.target, kind, target_start + at, extent) - load<V>(means + at, extent);
       const V logvar = per_pixel ? load<V>(logvars + at, extent) : shared_logvar;
-      const V precision = per_pixel ? gaussian_precision(logvar) : shared_precision;
-      const V scaled = offset * precision;
+      const Factors<V> precision = per_pixel ? gaussian_precision(logvar) : shared_precision;
       V value(0.0f);
       if (kValue) {
-        value = gaussian_value(offset, scaled, logvar);
+        value = kPlain && !kPerPixel ? gaussian_unit_value(offset) : gaussian_value(offset, precision, logvar);
         if (has_mask) value = apply_mask(value, mask + at, extent);
         if (values) store(value, values + start + at, extent);
       }
       if (kGradient) {
         V grad = grad_elementwise ? load<V>((const Accumulate*)a.grad + start + at, extent) : row_grad;
-        V slope = grad * scaled;
-        V logvar_slope = grad * gaussian_logvar_slope(offset, scaled);
+        V slope = weighted(grad, gaussian_mean_slope(offset, precision));
+        V logvar_slope = weighted(grad, gaussian_logvar_slope(offset, precision));
         if (has_mask) {
           slope = apply_mask(slope, mask + at, extent);
           logvar_slope = apply_mask(logvar_slope, mask + at, extent);
@@ -53,7 +53,12 @@ void gaussian_walk(const LikelihoodArguments& a, const Span& s) {
         if (kPlainGradient || grad_output) store(slope, grad_output + start + at, extent);
         if (grad_target) store(-slope, grad_target + start + at, extent);
         if (shared && grad_logvar) add_lanes(keep(logvar_slope, extent), shared_grad);
-        if (kPlainGradient ? kPerPixel : !shared && grad_logvar) store(logvar_slope, grad_logvar + start + at, extent);
+        if (kPlainGradient ? kPerPixel : !shared && grad_logvar) {
+          if (wide_logvar)
+            store(logvar_slope, (Accumulate*)a.grad_logvar + start + at, extent);
+          else
+            store(logvar_slope, grad_logvar + start + at, extent);
+        }
       }
       return value;
     };

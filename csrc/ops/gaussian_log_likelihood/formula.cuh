@@ -10,20 +10,19 @@ struct GaussianFormula {
   static constexpr bool kLogvar = true;
 
   template <class C>
-  static __device__ C precision(C logvar) {
+  static __device__ Factors<C> precision(C logvar) {
     return gaussian_precision(logvar);
   }
 
   template <class C>
-  static __device__ C value(C mean, C target, C logvar, C precision) {
-    const C offset = target - mean;
-    return gaussian_value(offset, offset * precision, logvar);
+  static __device__ C value(C mean, C target, C logvar, Factors<C> precision) {
+    return gaussian_value(target - mean, precision, logvar);
   }
 
   template <class C>
-  static __device__ Slopes<C> slopes(C mean, C target, C precision) {
-    const C offset = target - mean, scaled = offset * precision;
-    return {scaled, -scaled, gaussian_logvar_slope(offset, scaled)};
+  static __device__ Slopes<C> slopes(C mean, C target, Factors<C> precision) {
+    const C offset = target - mean, scaled = gaussian_mean_slope(offset, precision);
+    return {scaled, -scaled, gaussian_logvar_slope(offset, precision)};
   }
 };
 

@@ -19,10 +19,9 @@ struct MinibatchShape {
   __host__ __device__ int64_t example_tiles() const { return (batch + kWarp - 1) / kWarp; }
   __host__ __device__ int64_t kernel_tiles() const { return (kernels + kBlockKernels - 1) / kBlockKernels; }
   __host__ __device__ int64_t chunks(int size) const { return (dims + size - 1) / size; }
-  // Whether the sum of an example has the term of another.
-  __host__ __device__ bool counts(int64_t example, int64_t other) const {
-    return other < batch && (include_self || other != example);
-  }
+  // Whether another is one to compare an example with. An example itself is not: its similarity is 1 without gradient,
+  // also where a feature is infinite and the difference would be NaN.
+  __host__ __device__ bool compares(int64_t example, int64_t other) const { return other < batch && other != example; }
 };
 
 // Where a thread works.
@@ -106,9 +105,10 @@ __global__ void __launch_bounds__(kMinibatchThreads)
     C part = C(0);
 #pragma unroll
     for (int j = 0; j < kOthers; ++j)
-      if (shape.counts(place.example, first + j)) part += similarity(walk.distance[j]);
+      if (shape.compares(place.example, first + j)) part += similarity(walk.distance[j]);
     total += part;
   }
+  if (shape.include_self) total += C(1);
   if (place.active) sums[place.example * shape.kernels + place.kernel] = total;
 }
 
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(kMinibatchThreads)
     for (int c = 0; c < kDims; ++c) part[c] = C(0);
 #pragma unroll
     for (int j = 0; j < kOthers; ++j) {
-      if (!place.active || !shape.counts(place.example, first + j)) continue;
+      if (!place.active || !shape.compares(place.example, first + j)) continue;
       const C weight = (own_grad + grad[(first + j) * shape.kernels + place.kernel]) * similarity(walk.distance[j]);
 #pragma unroll
       for (int c = 0; c < kDims; ++c) part[c] -= similarity_slope(weight, walk.own[c], others.values[j][place.slot][c]);

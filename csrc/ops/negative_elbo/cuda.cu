@@ -16,6 +16,7 @@ struct Inputs {
   double beta, free_bits;
   int64_t scale_kind;
   double example_weight;  // of one example in the loss: 1 / batch for the mean, 1 for the sum
+  const OptionalTensor& grad_loss;
 };
 
 struct Outputs {
@@ -34,14 +35,16 @@ void run_pixels(const Launcher& launcher, const Inputs& in, const LikelihoodShap
     const int64_t pixels = shape.rows * shape.columns, size = out.grad_logvar.numel();
     const bool full_logvar = Body::kLogvarGradient && size > 0 && !body.shared_logvar;
     // A log-variance that several rows read gets the sum of what its rows would get.
-    const auto unsummed = launcher.scratch<T>(full_logvar && size < pixels ? pixels : 0);
+    const auto unsummed = launcher.scratch<Compute<T>>(full_logvar && size < pixels ? pixels : 0);
     const double samples = static_cast<double>(shape.rows) / static_cast<double>(out.kl.numel());
     body.grad_scale = static_cast<Compute<T>>(-in.example_weight / samples);
     body.grad_output = mutable_data<T>(out.grad_decoder_output);
-    if (full_logvar) body.grad_logvar = unsummed.data ? unsummed.data : mutable_data<T>(out.grad_logvar);
+    body.grad_loss = launcher.input<Compute<T>>(in.grad_loss, 1, "grad_loss");
+    body.grad_logvar_wide = unsummed.data;
+    if (full_logvar && !unsummed.data) body.grad_logvar = mutable_data<T>(out.grad_logvar);
     run_rows(launcher, body, shape.rows, shape.columns, bool(body.alignment()), sums);
     if (unsummed.data)
-      sum_columns(launcher, static_cast<const T*>(unsummed.data), pixels / size, size,
+      sum_columns(launcher, static_cast<const Compute<T>*>(unsummed.data), pixels / size, size,
                   mutable_data<T>(out.grad_logvar));
     if (Body::kLogvarGradient && body.shared_logvar)
       sum_columns(launcher, static_cast<const Compute<T>*>(sums + shape.rows), shape.rows, 1,
@@ -58,6 +61,7 @@ void run_latents(const Launcher& launcher, const Inputs& in, const Outputs& out,
   KlBody<T> body{};
   body.inputs = posterior_inputs<T>(launcher, shape, in.mean, in.scale, in.prior_mean, in.prior_logvar, in.scale_kind);
   body.weight = static_cast<C>(in.beta * in.example_weight);
+  body.grad_loss = launcher.input<C>(in.grad_loss, 1, "grad_loss");
   C* kl = mutable_data<C>(out.kl);
   const auto elements = launcher.scratch<C>(penalty ? shape.batch * shape.columns : 0);
   const auto column_means = launcher.scratch<C>(penalty ? shape.columns : 0);
@@ -100,7 +104,7 @@ void run_loss(const Launcher& launcher, const Inputs& in, const Outputs& out, in
   run_rows(launcher, body, 1, batch, bool(aligned), mutable_data<C>(out.loss));
 }
 
-// For a batch of no examples, as in eager: a mean over none is NaN, and free bits look at one; the sum is 0.
+// For a batch of no examples, as in eager: a mean over none is NaN; the sum is 0.
 void set_empty_loss(Tensor loss, bool takes_mean) {
   torch::stable::fill_(loss, takes_mean ? std::numeric_limits<double>::quiet_NaN() : 0.0);
 }
@@ -109,12 +113,12 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
     const Tensor& decoder_output, const Tensor& target, const OptionalTensor& likelihood_logvar,
     const OptionalTensor& mask, const Tensor& mean, const Tensor& scale, const OptionalTensor& prior_mean,
     const OptionalTensor& prior_logvar, double beta, double free_bits, int64_t likelihood, int64_t scale_kind,
-    bool mean_reduction, bool need_gradients) {
+    bool mean_reduction, bool need_gradients, const OptionalTensor& grad_loss) {
   const LikelihoodShape shape(decoder_output, target);
   const int64_t batch = target.size(0);
   const double example_weight = mean_reduction ? 1.0 / static_cast<double>(batch) : 1.0;
-  const Inputs in{decoder_output, target, likelihood_logvar, mask,       mean,          scale, prior_mean,
-                  prior_logvar,   beta,   free_bits,         scale_kind, example_weight};
+  const Inputs in{decoder_output, target, likelihood_logvar, mask,       mean,           scale,    prior_mean,
+                  prior_logvar,   beta,   free_bits,         scale_kind, example_weight, grad_loss};
   STD_TORCH_CHECK(mean.size(0) == batch, "deepgen_fast (cuda): target and mean must have one batch size");
   STD_TORCH_CHECK((mean.scalar_type() == ScalarType::Double) == (decoder_output.scalar_type() == ScalarType::Double),
                   "deepgen_fast (cuda): decoder_output and mean must both be float64, or neither");
@@ -149,7 +153,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
       if constexpr (std::is_same_v<Compute<L>, C>) run_latents<L>(launcher, in, out, need_gradients, penalty.data);
     });
     run_loss<C>(launcher, in, out, shape.rows, sums.data, penalty.data);
-    if (batch == 0) set_empty_loss(out.loss, mean_reduction || free_bits > 0.0);
+    if (batch == 0) set_empty_loss(out.loss, mean_reduction);
     return std::make_tuple(out.loss, out.log_likelihood, out.kl, out.grad_decoder_output, out.grad_logvar,
                            out.grad_mean, out.grad_scale);
   });

@@ -17,39 +17,43 @@ struct KlBody {
   T* grad_mean;    // [batch, row_length], or null as grad_scale then
   T* grad_scale;
   C weight;               // of every KL in the loss
+  const C* grad_loss;     // one number that the weight of a gradient is multiplied by, or null
   const C* column_means;  // [row_length], with free bits, else null
   C free_bits;
 
-  using Row = typename PosteriorInputs<T>::Row;
-  __device__ Row row(int64_t row) const { return inputs.row(row); }
+  struct Row {
+    typename PosteriorInputs<T>::Row input;
+    C weight;
+  };
+  __device__ Row row(int64_t row) const { return {inputs.row(row), grad_loss ? weight * *grad_loss : weight}; }
 
   template <bool Vectorized>
   __device__ void columns(const Row& row, int64_t column, int valid, C (&sums)[1]) const {
     typename PosteriorInputs<T>::Pack pack;
-    inputs.template read<Vectorized>(row, column, valid, pack);
+    inputs.template read<Vectorized>(row.input, column, valid, pack);
     C kl[N], mean_grad[N], scale_grad[N], incoming[N];
 #pragma unroll
-    for (int i = 0; i < N; ++i) incoming[i] = weight;
+    for (int i = 0; i < N; ++i) incoming[i] = row.weight;
     if (column_means) {
       C means[N];
       load<Vectorized>(column_means + column, valid, means);
-      // A latent dimension below its free bits costs a constant.
+      // A latent dimension below its free bits costs a constant; at them it does not, as clamp has it in torch.
 #pragma unroll
-      for (int i = 0; i < N; ++i) incoming[i] = means[i] <= free_bits ? C(0) : weight;
+      for (int i = 0; i < N; ++i) incoming[i] = means[i] >= free_bits ? row.weight : C(0);
     }
     with_scale_kind(inputs.scale_kind, [&](auto kind) {
 #pragma unroll
       for (int i = 0; i < N; ++i) {
-        kl[i] = inputs.kl(pack, i, expand_scale<decltype(kind)::value>(pack.scale[i]));
+        kl[i] = inputs.template kl<decltype(kind)::value>(pack, i, expand_scale<decltype(kind)::value>(pack.scale[i]));
         sums[0] += Vectorized || i < valid ? kl[i] : C(0);
-        scale_grad[i] = incoming[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], inputs.precision(pack, i));
-        mean_grad[i] = incoming[i] * inputs.kl_mean_slope(pack, i);
+        scale_grad[i] = weighted(incoming[i], inputs.template kl_scale_slope<decltype(kind)::value>(pack, i));
+        mean_grad[i] = weighted(incoming[i], inputs.kl_mean_slope(pack, i));
       }
     });
-    if (kl_elements) store<Vectorized>(kl_elements + row.start + column, valid, kl);
+    if (kl_elements) store<Vectorized>(kl_elements + row.input.start + column, valid, kl);
     if (grad_mean) {
-      store<Vectorized>(grad_mean + row.start + column, valid, mean_grad);
-      store<Vectorized>(grad_scale + row.start + column, valid, scale_grad);
+      store<Vectorized>(grad_mean + row.input.start + column, valid, mean_grad);
+      store<Vectorized>(grad_scale + row.input.start + column, valid, scale_grad);
     }
   }
 
@@ -112,9 +116,9 @@ struct LossBody {
 #pragma unroll
     for (int i = 0; i < N; ++i) {
       total[i] /= static_cast<C>(samples);
-      sums[0] += (penalty ? C(0) : kl_weight * divergence[i]) - weight * total[i];
+      sums[0] += (penalty ? C(0) : weighted(kl_weight, divergence[i])) - weight * total[i];
     }
-    if (penalty && column == 0) sums[0] += penalty_weight * *penalty;
+    if (penalty && column == 0) sums[0] += weighted(penalty_weight, *penalty);
     store<Vectorized>(log_likelihood + column, valid, total);
   }
 };

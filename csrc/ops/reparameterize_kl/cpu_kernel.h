@@ -51,8 +51,8 @@ DGF_INLINE Wide<T> kl_element(Wide<T> mean, Wide<T> scale, const PriorRows<T>& p
   typedef Wide<T> V;
   const Scale<V> q = expand_scale<kind>(scale);
   if (!prior.given()) return kl_standard(mean, q);
-  return kl_prior(mean, q, prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f),
-                  prior.logvar ? load<V>(prior.logvar + at, extent) : V(0.0f));
+  return kl_prior<kind>(mean, q, prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f),
+                        prior.logvar ? load<V>(prior.logvar + at, extent) : V(0.0f));
 }
 
 template <class T, int kind>
@@ -106,14 +106,16 @@ void reparameterize_kl_backward_rows(const PosteriorArguments& a, const Span& s)
                                            : broadcast_element<V>((const Accumulate*)a.grad_kl + row);
       const V prior_mean = prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f);
       const V prior_logvar = prior.logvar ? load<V>(prior.logvar + at, extent) : V(0.0f);
-      const V precision = prior.logvar ? prior_precision(prior_logvar) : V(1.0f);
-      const V offset = mean - prior_mean, mean_slope = offset * precision;
-      grad_mean = fma(grad, mean_slope, grad_mean);
-      grad_scale = fma(grad, kl_scale_slope<kind>(scale, precision), grad_scale);
+      const Factors<V> unit{V(1.0f), V(1.0f)}, precision = prior.logvar ? prior_precision(prior_logvar) : unit;
+      const V offset = mean - prior_mean, mean_slope = kl_mean_slope(offset, precision);
+      grad_mean = add_weighted(grad_mean, grad, mean_slope);
+      grad_scale = add_weighted(grad_scale, grad, kl_scale_slope<kind>(scale, prior_logvar, precision));
       if (a.grad_prior_mean) {
-        const V variance = expand_scale<kind>(scale).variance;
-        store(-(grad * mean_slope), (T*)a.grad_prior_mean + start + at, extent);
-        store(grad * kl_prior_logvar_slope(offset, variance, precision), (T*)a.grad_prior_logvar + start + at, extent);
+        const Scale<V> q = expand_scale<kind>(scale);
+        const V ratio = variance_ratio<kind>(q.std, q.logvar, prior_logvar, precision);
+        const V prior_slope = weighted(grad, kl_prior_logvar_slope(offset, ratio, precision));
+        store(-weighted(grad, mean_slope), (Accumulate*)a.grad_prior_mean + start + at, extent);
+        store(prior_slope, (Accumulate*)a.grad_prior_logvar + start + at, extent);
       }
     }
     store(grad_mean, (T*)a.grad_mean + start + at, extent);
@@ -176,9 +178,9 @@ void kl_with_gradient_rows(const PosteriorArguments& a, const Span& s) {
       if (a.grad_mean) {
         const V prior_mean = prior.mean ? load<V>(prior.mean + at, extent) : V(0.0f);
         const V prior_logvar = prior.logvar ? load<V>(prior.logvar + at, extent) : V(0.0f);
-        const V precision = prior.logvar ? prior_precision(prior_logvar) : V(1.0f);
-        V grad_mean = grad * ((mean - prior_mean) * precision);
-        V grad_scale = grad * kl_scale_slope<kind>(scale, precision);
+        const Factors<V> unit{V(1.0f), V(1.0f)}, precision = prior.logvar ? prior_precision(prior_logvar) : unit;
+        V grad_mean = weighted(grad, kl_mean_slope(mean - prior_mean, precision));
+        V grad_scale = weighted(grad, kl_scale_slope<kind>(scale, prior_logvar, precision));
         if (a.grad_kl_active) {
           grad_mean = apply_mask(grad_mean, a.grad_kl_active + at, extent);
           grad_scale = apply_mask(grad_scale, a.grad_kl_active + at, extent);

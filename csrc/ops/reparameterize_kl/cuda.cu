@@ -66,8 +66,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(
     const std::vector<int64_t> sizes = sizes_of(mean), prior_sizes = need_prior ? sizes : std::vector<int64_t>{0};
     const Tensor grad_mean = new_tensor(mean, sizes, kScalarType<T>);
     const Tensor grad_scale = new_tensor(mean, sizes, kScalarType<T>);
-    const Tensor grad_prior_mean = new_tensor(mean, prior_sizes, kScalarType<T>);
-    const Tensor grad_prior_logvar = new_tensor(mean, prior_sizes, kScalarType<T>);
+    const Tensor grad_prior_mean = new_tensor(mean, prior_sizes, kScalarType<C>);
+    const Tensor grad_prior_logvar = new_tensor(mean, prior_sizes, kScalarType<C>);
     ReparameterizeBackward<T> body{};
     body.inputs = posterior_inputs<T>(launcher, shape, mean, scale, prior_mean, prior_logvar, scale_kind);
     body.batch = shape.batch;
@@ -79,8 +79,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(
     body.elementwise_kl = elementwise_kl;
     body.grad_mean = mutable_data<T>(grad_mean);
     body.grad_scale = mutable_data<T>(grad_scale);
-    body.grad_prior_mean = need_prior ? mutable_data<T>(grad_prior_mean) : nullptr;
-    body.grad_prior_logvar = need_prior ? mutable_data<T>(grad_prior_logvar) : nullptr;
+    body.grad_prior_mean = need_prior ? mutable_data<C>(grad_prior_mean) : nullptr;
+    body.grad_prior_logvar = need_prior ? mutable_data<C>(grad_prior_logvar) : nullptr;
     run_rows(launcher, body, shape.batch, shape.columns, bool(body.alignment()), static_cast<C*>(nullptr));
     return {grad_mean, grad_scale, grad_prior_mean, grad_prior_logvar};
   });

@@ -61,7 +61,7 @@ struct ReparameterizeForward {
       for (int i = 0; i < N; ++i) {
         const Scale<C> q = expand_scale<decltype(kind)::value>(pack.scale[i]);
         std[i] = q.std;
-        kl[i] = inputs.kl(pack, i, q);
+        kl[i] = inputs.template kl<decltype(kind)::value>(pack, i, q);
       }
     });
     if (row.first_sample == 0) {
@@ -97,8 +97,8 @@ struct ReparameterizeBackward {
   bool elementwise_kl;
   T* grad_mean;  // [batch, row_length], as the others
   T* grad_scale;
-  T* grad_prior_mean;  // or null
-  T* grad_prior_logvar;
+  C* grad_prior_mean;  // or null; still to be summed over the rows that share a prior, so not rounded
+  C* grad_prior_logvar;
 
   struct Row {
     typename PosteriorInputs<T>::Row input;
@@ -128,11 +128,12 @@ struct ReparameterizeBackward {
       if (!grad_kl) return;
 #pragma unroll
       for (int i = 0; i < N; ++i)
-        scale_grad[i] += kl_grad[i] * kl_scale_slope<decltype(kind)::value>(pack.scale[i], inputs.precision(pack, i));
+        scale_grad[i] =
+            add_weighted(scale_grad[i], kl_grad[i], inputs.template kl_scale_slope<decltype(kind)::value>(pack, i));
     });
     if (grad_kl) {
 #pragma unroll
-      for (int i = 0; i < N; ++i) mean_grad[i] += kl_grad[i] * inputs.kl_mean_slope(pack, i);
+      for (int i = 0; i < N; ++i) mean_grad[i] = add_weighted(mean_grad[i], kl_grad[i], inputs.kl_mean_slope(pack, i));
     }
     store<Vectorized>(grad_mean + at, valid, mean_grad);
     store<Vectorized>(grad_scale + at, valid, scale_grad);
@@ -174,11 +175,12 @@ struct ReparameterizeBackward {
     with_scale_kind(inputs.scale_kind, [&](auto kind) {
 #pragma unroll
       for (int i = 0; i < N; ++i) {
-        const C variance = expand_scale<decltype(kind)::value>(pack.scale[i]).variance;
-        prior_mean_grad[i] = grad_kl ? -kl_grad[i] * inputs.kl_mean_slope(pack, i) : C(0);
-        prior_logvar_grad[i] = grad_kl ? kl_grad[i] * kl_prior_logvar_slope(pack.mean[i] - pack.prior_mean[i], variance,
-                                                                            inputs.precision(pack, i))
-                                       : C(0);
+        const Scale<C> q = expand_scale<decltype(kind)::value>(pack.scale[i]);
+        const Factors<C> precision = inputs.precision(pack, i);
+        const C ratio = variance_ratio<decltype(kind)::value>(q.std, q.logvar, pack.prior_logvar[i], precision);
+        const C slope = kl_prior_logvar_slope(pack.mean[i] - pack.prior_mean[i], ratio, precision);
+        prior_mean_grad[i] = grad_kl ? -weighted(kl_grad[i], inputs.kl_mean_slope(pack, i)) : C(0);
+        prior_logvar_grad[i] = grad_kl ? weighted(kl_grad[i], slope) : C(0);
       }
     });
     store<Vectorized>(grad_prior_mean + at, valid, prior_mean_grad);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../../common/activation.h"
+#include "../../common/weighted.h"
 
 namespace dgf {
 
@@ -47,27 +48,47 @@ DGF_HOST_DEVICE V reparameterize(V mean, V std, V scale, V noise) {
   return fma(select(zero_draw, V(0), std), noise, mean);
 }
 
-// KL against N(0, 1): (sigma^2 - 1 - log sigma^2 + mean^2) / 2.
+// KL against N(0, 1): (sigma^2 - 1 - log sigma^2 + mean^2) / 2; infinite with sigma, no inf - inf.
 template <class V>
 DGF_HOST_DEVICE V kl_standard(V mean, const Scale<V>& q) {
-  return fma(mean, mean, q.variance - V(1) - q.logvar) * V(0.5f);
+  return fma(mean, mean, q.variance - V(1) - below_infinity(q.logvar)) * V(0.5f);
 }
 
-// 1 / prior variance, finite and positive: neither 0 * inf nor inf * 0 arises from finite input.
+// 1 / prior variance in factors, so that a product with it overflows or vanishes only where that is the truth.
 template <class V>
-DGF_HOST_DEVICE V prior_precision(V prior_logvar) {
-  return exp_finite(-prior_logvar);
+DGF_HOST_DEVICE Factors<V> prior_precision(V prior_logvar) {
+  return exp_factors(-prior_logvar);
+}
+
+// sigma^2 / prior variance, finite wherever it is so itself: 1 for q against itself, whatever its variance.
+template <int kind, class V>
+DGF_HOST_DEVICE V variance_ratio(V std, V logvar, V prior_logvar, Factors<V> precision) {
+  if constexpr (kind == kLogVariance) {
+    // The exponential of the difference, which rounds: what it loses (Knuth's sum of two) comes back as a factor.
+    const V difference = logvar - prior_logvar, back = difference - logvar;
+    const V lost = (logvar - (difference - back)) - (prior_logvar + back);
+    const auto in_range = absolute(difference) < V(1024);  // past which the exponential is 0 or infinite
+    return exp(difference) * (V(1) + select(in_range, lost, V(0)));
+  } else {
+    return (std * precision.one) * (std * precision.two);
+  }
 }
 
 // KL against N(prior_mean, exp(prior_logvar)): (ratio - 1 - log ratio + (mean - prior_mean)^2 / prior variance) / 2.
-// The ratio of the variances is a product: the exponential of a rounded difference of logarithms is less exact.
-template <class V>
+template <int kind, class V>
 DGF_HOST_DEVICE V kl_prior(V mean, const Scale<V>& q, V prior_mean, V prior_logvar) {
-  const V precision = prior_precision(prior_logvar), offset = mean - prior_mean;
-  const V difference = q.logvar - prior_logvar;
+  const Factors<V> precision = prior_precision(prior_logvar);
+  const V offset = mean - prior_mean, difference = q.logvar - prior_logvar;
   // Where the difference of finite logarithms overflows, so did the ratio: no inf - inf.
   const V log_ratio = select(difference < V(std::numeric_limits<float>::infinity()), difference, V(0));
-  return fma(offset, offset * precision, fma(q.variance, precision, V(-1)) - log_ratio) * V(0.5f);
+  const V ratio = variance_ratio<kind>(q.std, q.logvar, prior_logvar, precision);
+  return fma(offset * precision.one, offset * precision.two, (ratio - V(1)) - log_ratio) * V(0.5f);
+}
+
+// d KL / d mean; d KL / d prior_mean is its negative.
+template <class V>
+DGF_HOST_DEVICE V kl_mean_slope(V offset, Factors<V> precision) {
+  return offset * precision.one * precision.two;
 }
 
 // d std / d scale.
@@ -78,19 +99,20 @@ DGF_HOST_DEVICE V std_slope(V scale) {
   return V(1);
 }
 
-// d KL / d scale against a prior of that precision (1 for the standard normal).
+// d KL / d scale against a prior of that log-variance and precision (0 and 1 for the standard normal).
 template <int kind, class V>
-DGF_HOST_DEVICE V kl_scale_slope(V scale, V precision) {
-  if constexpr (kind == kLogVariance) return (below_infinity(exp_finite(scale) * precision) - V(1)) * V(0.5f);
-  if constexpr (kind == kStandardDeviation) return fma(scale, precision, V(-1) / scale);
+DGF_HOST_DEVICE V kl_scale_slope(V scale, V prior_logvar, Factors<V> precision) {
+  if constexpr (kind == kLogVariance)
+    return (variance_ratio<kind>(V(0), scale, prior_logvar, precision) - V(1)) * V(0.5f);
+  if constexpr (kind == kStandardDeviation) return fma(scale * precision.one, precision.two, V(-1) / scale);
   const V std = softplus(scale), slope = sigmoid(scale);
-  return fma(std * precision, slope, -select(scale < V(-20.0f), V(1), slope / std));
+  return fma(std * precision.one * precision.two, slope, -select(scale < V(-20.0f), V(1), slope / std));
 }
 
-// d KL / d prior_logvar.
+// d KL / d prior_logvar, from the ratio of the variances.
 template <class V>
-DGF_HOST_DEVICE V kl_prior_logvar_slope(V offset, V variance, V precision) {
-  return fma(offset, -(offset * precision), V(1) - below_infinity(variance * precision)) * V(0.5f);
+DGF_HOST_DEVICE V kl_prior_logvar_slope(V offset, V ratio, Factors<V> precision) {
+  return fma(offset * precision.one, -(offset * precision.two), V(1) - ratio) * V(0.5f);
 }
 
 }  // namespace dgf

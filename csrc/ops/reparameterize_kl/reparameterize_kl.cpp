@@ -77,8 +77,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(
     arguments.grad_kl_elementwise = elementwise_kl;
   }
   const Tensor grad_mean = empty_shaped(in.mean, type), grad_scale = empty_shaped(in.mean, type);
-  Tensor grad_prior_mean = need_prior ? empty_shaped(in.mean, type) : nothing(in.mean);
-  Tensor grad_prior_logvar = need_prior ? empty_shaped(in.mean, type) : nothing(in.mean);
+  const ScalarType wide = accumulation_type(in.mean);
+  Tensor grad_prior_mean = need_prior ? empty_shaped(in.mean, wide) : nothing(in.mean);
+  Tensor grad_prior_logvar = need_prior ? empty_shaped(in.mean, wide) : nothing(in.mean);
   arguments.grad_mean = grad_mean.mutable_data_ptr();
   arguments.grad_scale = grad_scale.mutable_data_ptr();
   if (need_prior && grad_kl) {

@@ -34,7 +34,7 @@ class BernoulliLogLikelihood(torch.autograd.Function):
         )
         return (
             grad_logits if need_logits else None,
-            reduce_repeated(grad_target, target).to(target.dtype) if need_target else None,
+            reduce_repeated(grad_target, target) if need_target else None,
             None,
             None,
             None,

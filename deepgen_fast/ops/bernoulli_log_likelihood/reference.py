@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepgen_fast.ops.forward_mode import times_tangents
+from deepgen_fast.ops.limits import weighted
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, leading_view, sum_event
 
 
@@ -46,9 +47,9 @@ def bernoulli_log_likelihood_backward(
         grad = torch.where(mask, grad, 0.0)
     grad_logits = grad_target = logits.new_empty(0)
     if need_logits:
-        grad_logits = (grad * (wide_target - torch.sigmoid(wide_logits))).to(logits.dtype)
+        grad_logits = weighted(grad, wide_target - torch.sigmoid(wide_logits)).to(logits.dtype)
     if need_target:
-        grad_target = grad * wide_logits
+        grad_target = weighted(grad, wide_logits)
     return grad_logits, grad_target
 
 

@@ -36,8 +36,8 @@ class GaussianLogLikelihood(torch.autograd.Function):
         )
         return (
             grad_mean if need_mean else None,
-            reduce_repeated(grad_target, target).to(target.dtype) if need_target else None,
-            reduce_repeated(grad_logvar, logvar).to(logvar.dtype) if need_logvar else None,
+            reduce_repeated(grad_target, target) if need_target else None,
+            reduce_repeated(grad_logvar, logvar) if need_logvar else None,
             None,
             None,
             None,

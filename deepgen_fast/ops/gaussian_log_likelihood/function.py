@@ -35,7 +35,7 @@ def gaussian_log_likelihood(
             numbers they are).
         logvar: log-variance of the mean's dtype: None for unit variance; one element for a learned variance shared
             by all pixels; or broadcastable to ``mean`` (per pixel). Log-variance keeps the variance positive and its
-            gradient scaled. Extreme values saturate: finite input never gives NaN.
+            gradient scaled. Finite input never gives NaN; -inf gives the density's limit: -inf off the mean.
         mask: bool, broadcastable to ``mean``; False elements count nothing and get zero gradient, even where the
             inputs are NaN.
         reduction: ``"sample"`` (default): ``[batch]`` (``[samples, batch]``), summed over the event; ``"none"``: per

@@ -30,13 +30,17 @@ def _(
     need_logvar: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     wide, leading = accumulation_dtype(mean.dtype), mean.dim() - target.dim() + 1
-    grad_logvar = mean.new_empty(0)
-    if need_logvar:
-        assert logvar is not None
-        shared = logvar.numel() == 1
-        grad_logvar = mean.new_empty(mean.shape[:leading], dtype=wide) if shared else mean.new_empty(mean.shape)
+    assert logvar is not None or not need_logvar
     return (
         mean.new_empty(mean.shape) if need_mean else mean.new_empty(0),
         mean.new_empty(mean.shape, dtype=wide) if need_target else mean.new_empty(0),
-        grad_logvar,
+        new_logvar_gradient(mean, logvar, leading) if need_logvar else mean.new_empty(0),
     )
+
+
+def new_logvar_gradient(mean: Tensor, logvar: Tensor, leading: int) -> Tensor:
+    """One value a row for a logvar of one element, else of the mean's shape; not rounded where it is still to be
+    summed."""
+    summed = logvar.numel() < mean.numel()
+    shape = mean.shape[:leading] if logvar.numel() == 1 else mean.shape
+    return mean.new_empty(shape, dtype=accumulation_dtype(mean.dtype) if summed else mean.dtype)

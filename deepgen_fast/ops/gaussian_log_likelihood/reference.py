@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.ops.forward_mode import times_tangents
+from deepgen_fast.ops.limits import exp_factors, weighted
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, leading_view, sum_event
-from deepgen_fast.tracing import call
 
 LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -26,12 +26,6 @@ def _inputs(mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | 
     return mean, target, logvar, mask
 
 
-def _precision(logvar: Tensor) -> Tensor:
-    """exp(-logvar), kept finite and positive so that 0 * inf and inf * 0 never arise from finite input."""
-    info = call(torch.finfo, logvar.dtype)
-    return torch.exp(-logvar).clamp(info.tiny, info.max)
-
-
 def gaussian_log_likelihood(
     mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | None, elementwise: bool
 ) -> Tensor:
@@ -42,7 +36,11 @@ def gaussian_log_likelihood(
     if logvar is None:
         value = -0.5 * (offset.square() + LOG_TWO_PI)
     else:
-        value = -0.5 * (offset * (offset * _precision(logvar)) + (logvar + LOG_TWO_PI))
+        one, two = exp_factors(-logvar)
+        square = (offset * one) * (offset * two)
+        value = -0.5 * (square + (logvar + LOG_TWO_PI))
+        # The square decides where it overflows: logvar = -inf is no help to a target off the mean.
+        value = torch.where(torch.isposinf(square), -square, value)
     if mask is not None:
         value = torch.where(mask, value, 0.0)
     return value if elementwise else sum_event(value, leading)
@@ -66,16 +64,20 @@ def gaussian_log_likelihood_backward(
     if mask is not None:
         grad = torch.where(mask, grad, 0.0)
     offset = wide_target - wide_mean
-    scaled = offset if wide_logvar is None else offset * _precision(wide_logvar)
+    one, two = (torch.ones_like(offset),) * 2 if wide_logvar is None else exp_factors(-wide_logvar)
+    scaled = offset * one * two
     grad_mean = grad_target = grad_logvar = mean.new_empty(0)
     if need_mean:
-        grad_mean = (grad * scaled).to(mean.dtype)
+        grad_mean = weighted(grad, scaled).to(mean.dtype)
     if need_target:
-        grad_target = -grad * scaled
+        grad_target = -weighted(grad, scaled)
     if need_logvar:
         assert logvar is not None
-        grad_logvar = 0.5 * grad * (offset * scaled - 1.0)
-        grad_logvar = sum_event(grad_logvar, leading) if logvar.numel() == 1 else grad_logvar.to(logvar.dtype)
+        grad_logvar = weighted(grad, 0.5 * ((offset * one) * (offset * two) - 1.0))
+        if logvar.numel() == 1:
+            grad_logvar = sum_event(grad_logvar, leading)
+        elif logvar.numel() == mean.numel():  # else still to be summed, and rounded after that
+            grad_logvar = grad_logvar.to(logvar.dtype)
     return grad_mean, grad_target, grad_logvar
 
 

@@ -27,8 +27,8 @@ def minibatch_discrimination(features: Tensor, *, include_self: bool = False, ba
         features: ``[batch, kernels, dims]``, the M of the paper: each example's features times the learned tensor T;
             float16, bfloat16, float32 or float64. See :class:`deepgen_fast.nn.MinibatchDiscrimination` for both.
         include_self: whether the sum has the term j = i. The paper's equation counts it, its authors' code does not.
-            It is the constant 1, without gradient, which the layer that follows absorbs in its bias. False (default)
-            leaves it out: beside it the similarity of distinct examples would lose its digits.
+            It is the constant 1, whatever the features, without gradient; the layer that follows absorbs it in its
+            bias. False (default) leaves it out: beside it the similarity of distinct examples would lose its digits.
         backend: ``"auto"``, ``"reference"``, ``"cpu"``, ``"cuda"`` or ``"triton"``.
 
     Returns:

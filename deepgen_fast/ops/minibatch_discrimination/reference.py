@@ -16,12 +16,10 @@ def _pairs(features: Tensor, include_self: bool) -> tuple[Tensor, Tensor]:
     """Differences M_i - M_j ``[batch, batch, kernels, dims]`` and similarities ``[batch, batch, kernels]``."""
     wide = features.to(accumulation_dtype(features.dtype))
     difference = wide.unsqueeze(1) - wide.unsqueeze(0)
-    if include_self:
-        return difference, torch.exp(-difference.abs().sum(-1))
     own = call(torch.eye, features.shape[0], dtype=torch.bool, device=features.device)[:, :, None]
     # An example's pair with itself leaves the computation here: inf - inf reaches neither values nor gradients.
     difference = torch.where(own[..., None], 0.0, difference)
-    return difference, torch.where(own, 0.0, torch.exp(-difference.abs().sum(-1)))
+    return difference, torch.where(own, float(include_self), torch.exp(-difference.abs().sum(-1)))
 
 
 def minibatch_discrimination(features: Tensor, include_self: bool) -> Tensor:

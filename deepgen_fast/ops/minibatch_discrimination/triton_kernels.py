@@ -69,7 +69,8 @@ def similarities_kernel(
             value = _similarity(
                 features_ptr, own, row, other, kernel, kernels, dims, inside[:, :, None], ACC, CHUNKED, DIMS, FULL
             )
-            part += value if INCLUDE_SELF else tl.where((row != other)[:, None], value, 0.0)
+            # An example's similarity to itself is 1, also where a feature is infinite: the difference would be NaN.
+            part += tl.where((row != other)[:, None], value, 1.0 if INCLUDE_SELF else 0.0)
         total += part
     tl.store(sum_ptr + row[:, None] * kernels + kernel[None, :], total, mask=inside)
 
@@ -110,8 +111,7 @@ def similarity_gradients_kernel(
             )
             grad = own_grad + tl.load(grad_ptr + other * kernels + kernel, mask=present, other=0.0)[None, :]
             weight = (grad * value)[:, :, None]
-            if not INCLUDE_SELF:  # an infinite feature's difference from itself is NaN
-                weight = tl.where((row != other)[:, None, None], weight, 0.0)
+            weight = tl.where((row != other)[:, None, None], weight, 0.0)
             theirs = _load(features_ptr, other, kernel, dim, kernels, dims, present[None, :, None], ACC, FULL)
             difference = own - theirs
             part -= tl.where(difference == 0.0, 0.0, tl.where(difference < 0.0, -weight, weight))

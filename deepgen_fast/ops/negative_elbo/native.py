@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from deepgen_fast.ops.gaussian_log_likelihood.native import new_logvar_gradient
 from deepgen_fast.ops.rows import accumulation_dtype
 
 negative_elbo = torch.ops.deepgen_fast.negative_elbo.default
@@ -26,6 +27,7 @@ def _(
     scale_kind: int,
     mean_reduction: bool,
     need_gradients: bool,
+    grad_loss: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     wide = accumulation_dtype(decoder_output.dtype)
     leading = decoder_output.dim() - target.dim() + 1
@@ -35,12 +37,7 @@ def _(
 
     grad_logvar = decoder_output.new_empty(0)
     if need_gradients and likelihood_logvar is not None:
-        shared = likelihood_logvar.numel() == 1
-        grad_logvar = (
-            decoder_output.new_empty(decoder_output.shape[:leading], dtype=wide)
-            if shared
-            else decoder_output.new_empty(decoder_output.shape)
-        )
+        grad_logvar = new_logvar_gradient(decoder_output, likelihood_logvar, leading)
     return (
         decoder_output.new_empty((), dtype=wide),
         decoder_output.new_empty(mean.shape[:1], dtype=wide),

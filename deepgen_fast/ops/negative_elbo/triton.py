@@ -46,6 +46,7 @@ def _latent_pass(
     scale_kind: int,
     mean_reduction: bool,
     need_gradients: bool,
+    grad_loss: Tensor | None,
 ) -> _LatentPass:
     batch, dtype = mean.shape[0], accumulation_dtype(mean.dtype)
     columns = mean.numel() // batch
@@ -62,7 +63,7 @@ def _latent_pass(
     def launch(kl: Tensor | None, column_sum: Tensor | None, column_weight: Tensor | None, gradients: bool) -> None:
         kl_kernel[(row_tiles * tile.chunks,)](
             kl, column_sum, column_weight, grad_mean if gradients else None, grad_scale if gradients else
-            None, mean, scale, prior_mean, prior_logvar, batch, columns // tile.unit, tile.chunks, beta,
+            None, grad_loss, mean, scale, prior_mean, prior_logvar, batch, columns // tile.unit, tile.chunks, beta,
             MEAN=mean_reduction, SCALE_KIND=scale_kind, PRIOR_MEAN_KIND=operand_kind(prior_mean, columns,
             batch), PRIOR_LOGVAR_KIND=operand_kind(prior_logvar, columns, batch), UNIT=tile.unit,
             ROWS=tile.rows, COLS=tile.cols, CHUNKED=tile.chunks > 1, FULL=tile.full, WIDE=wide,
@@ -75,7 +76,7 @@ def _latent_pass(
         column_weight, column_term = torch.empty(2, columns, dtype=dtype, device=mean.device)
         launch(kl, column_sum, None, False)
         free_bits_kernel[(triton.cdiv(columns, 128),)](
-            column_weight, column_term, column_sum, batch, columns, row_tiles, beta, free_bits,
+            column_weight, column_term, column_sum, grad_loss, batch, columns, row_tiles, beta, free_bits,
             MEAN=mean_reduction, ROWS=16, COLS=128, WIDE=wide, **_VECTOR_OPTIONS,
         )  # fmt: skip
         if need_gradients:
@@ -111,7 +112,7 @@ def _fake(
         mean.new_empty(mean.shape[:1], dtype=dtype),
         mean.new_empty(mean.shape[:1], dtype=latent_dtype),
     )
-    need_gradients, nothing = options[-1], mean.new_empty(0)
+    need_gradients, nothing = options[-2], mean.new_empty(0)
     inputs = (decoder_output, likelihood_logvar, mean, scale)
     return *values, *(
         nothing.clone() if tensor is None or not need_gradients else tensor.new_empty(tensor.shape) for tensor in inputs
@@ -121,7 +122,7 @@ def _fake(
 @traceable(
     "negative_elbo(Tensor decoder_output, Tensor target, Tensor? likelihood_logvar, Tensor? mask, "
     "Tensor mean, Tensor scale, Tensor? prior_mean, Tensor? prior_logvar, float beta, float free_bits, "
-    "int likelihood, int scale_kind, bool mean_reduction, bool need_gradients) -> "
+    "int likelihood, int scale_kind, bool mean_reduction, bool need_gradients, Tensor? grad_loss) -> "
     "(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     fake=_fake,
 )
@@ -140,14 +141,16 @@ def negative_elbo(
     scale_kind: int,
     mean_reduction: bool,
     need_gradients: bool,
+    grad_loss: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """(loss [], log_likelihood [batch], kl [batch], and the loss's gradients of decoder_output,
-    likelihood_logvar, mean, scale; gradients without elements unless needed)."""
+    likelihood_logvar, mean, scale, times the incoming grad_loss [] (None: 1); gradients without elements unless
+    needed)."""
     batch = mean.shape[0]
     if batch == 0:  # No kernel has anything to do; the mean over no example is NaN, as in eager.
         return reference.negative_elbo(
             decoder_output, target, likelihood_logvar, mask, mean, scale, prior_mean, prior_logvar, beta,
-            free_bits, likelihood, scale_kind, mean_reduction, need_gradients,
+            free_bits, likelihood, scale_kind, mean_reduction, need_gradients, grad_loss,
         )  # fmt: skip
     dtype = accumulation_dtype(decoder_output.dtype)
     loss_dtype = torch.promote_types(dtype, accumulation_dtype(mean.dtype))
@@ -157,12 +160,20 @@ def negative_elbo(
     need_logvar = need_gradients and likelihood_logvar is not None
     with on_device_of(mean):
         values, grad_output, _, grad_logvar = run_likelihood(
-            pixels, value=True, grad_kind=(GRADIENT_OF_LOSS if need_gradients else NO_GRADIENT).value,
+            pixels, value=True, grad=grad_loss, grad_kind=(GRADIENT_OF_LOSS if need_gradients else NO_GRADIENT).value,
             mean_loss=mean_reduction, need_output=need_gradients, need_logvar=need_logvar,
-            logvar_gradient_is_summed=True,
         )  # fmt: skip
         latents = _latent_pass(
-            mean, scale, prior_mean, prior_logvar, beta, free_bits, scale_kind, mean_reduction, need_gradients
+            mean,
+            scale,
+            prior_mean,
+            prior_logvar,
+            beta,
+            free_bits,
+            scale_kind,
+            mean_reduction,
+            need_gradients,
+            grad_loss,
         )
         samples = values.numel() // batch
         blocks = triton.cdiv(batch, _BATCH_BLOCK)

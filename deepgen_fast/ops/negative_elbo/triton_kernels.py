@@ -11,7 +11,7 @@ import triton.language as tl
 
 from deepgen_fast.ops.reparameterize_kl.triton import load_prior
 from deepgen_fast.ops.reparameterize_kl.triton_math import expand_scale, kl_divergence, kl_mean_slope, kl_scale_slope
-from deepgen_fast.ops.triton_math import accumulation_dtype, divide
+from deepgen_fast.ops.triton_math import accumulation_dtype, divide, weighted
 from deepgen_fast.ops.triton_tiles import tile_inside
 
 
@@ -21,6 +21,13 @@ def _fraction(numerator, denominator, ACC: tl.constexpr):
     return divide(tl.full([1], numerator, ACC), tl.full([1], denominator, ACC))
 
 
+@triton.jit
+def _incoming_weight(beta, count, grad_loss_ptr, ACC: tl.constexpr):
+    """Weight of a KL's gradient: beta / count, times the loss's incoming gradient where there is one; [1]."""
+    weight = _fraction(beta, count, ACC)
+    return weight if grad_loss_ptr is None else weight * tl.load(grad_loss_ptr)
+
+
 @triton.jit(do_not_specialize=["batch", "units", "chunks"])
 def kl_kernel(
     kl_ptr,
@@ -28,6 +35,7 @@ def kl_kernel(
     column_weight_ptr,
     grad_mean_ptr,
     grad_scale_ptr,
+    grad_loss_ptr,
     mean_ptr,
     scale_ptr,
     prior_mean_ptr,
@@ -74,8 +82,8 @@ def kl_kernel(
         else load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
     )
     if kl_ptr is not None:
-        _, variance, logvar = expand_scale(scale, SCALE_KIND)
-        kl = kl_divergence(mean, variance, logvar, prior_mean, prior_logvar)
+        std, variance, logvar = expand_scale(scale, SCALE_KIND)
+        kl = kl_divergence(mean, std, variance, logvar, prior_mean, prior_logvar, SCALE_KIND)
         kl = tl.where(inside, kl, 0.0)
         tl.store(kl_ptr + (row * chunks + chunk), tl.sum(kl, axis=1), mask=row_mask)
         if column_sum_ptr is not None:
@@ -84,10 +92,10 @@ def kl_kernel(
         if column_weight_ptr is not None:
             weight = tl.load(column_weight_ptr + col, mask=col < columns)[None, :]
         else:
-            weight = _fraction(beta, batch if MEAN else 1, ACC)[:, None]
-        grad_mean = weight * kl_mean_slope(mean, prior_mean, prior_logvar)
+            weight = _incoming_weight(beta, batch if MEAN else 1, grad_loss_ptr, ACC)[:, None]
+        grad_mean = weighted(weight, kl_mean_slope(mean, prior_mean, prior_logvar))
         tl.store(grad_mean_ptr + offset, grad_mean.to(grad_mean_ptr.dtype.element_ty), mask=inside)
-        grad_scale = weight * kl_scale_slope(scale, prior_logvar, SCALE_KIND)
+        grad_scale = weighted(weight, kl_scale_slope(scale, prior_logvar, SCALE_KIND))
         tl.store(grad_scale_ptr + offset, grad_scale.to(grad_scale_ptr.dtype.element_ty), mask=inside)
 
 
@@ -96,6 +104,7 @@ def free_bits_kernel(
     column_weight_ptr,
     column_term_ptr,
     column_sum_ptr,
+    grad_loss_ptr,
     batch,
     columns,
     row_tiles,
@@ -122,7 +131,9 @@ def free_bits_kernel(
         total += tl.sum(partial, axis=0)
     column_mean = divide(total, tl.full([COLS], batch, ACC))
     floor = tl.full([COLS], free_bits, ACC)
-    weight = tl.where(column_mean > floor, _fraction(beta, batch if MEAN else 1, ACC), 0.0)
+    weight = _incoming_weight(beta, batch if MEAN else 1, grad_loss_ptr, ACC)
+    # At the floor the gradient flows, as clamp has it in torch.
+    weight = tl.where(column_mean >= floor, weight, 0.0)
     tl.store(column_weight_ptr + col, weight, mask=col < columns)
     term = tl.maximum(column_mean, floor, propagate_nan=tl.PropagateNan.ALL)
     tl.store(column_term_ptr + col, term, mask=col < columns)
@@ -180,5 +191,6 @@ def loss_kernel(
         kl_term = divide(_sum_of(block_sum_ptr + blocks, blocks, BLOCK, ACC), count)
     else:
         kl_term = _sum_of(column_term_ptr, columns, BLOCK, ACC) * tl.full([1], 1 if MEAN else batch, ACC)
-    loss = tl.full([1], beta, ACC) * kl_term - log_likelihood
+    # Without a weight the KL is left out, whatever it is: it may have overflowed.
+    loss = weighted(tl.full([1], beta, ACC), kl_term) - log_likelihood
     tl.store(loss_ptr + tl.arange(0, 1), loss)

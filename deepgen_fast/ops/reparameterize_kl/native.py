@@ -45,12 +45,12 @@ def _(
     elementwise_kl: bool,
     need_prior: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    prior_shape = mean.shape if need_prior else (0,)
+    prior_shape, wide = mean.shape if need_prior else (0,), accumulation_dtype(mean.dtype)
     return (
         mean.new_empty(mean.shape),
         mean.new_empty(mean.shape),
-        mean.new_empty(prior_shape),
-        mean.new_empty(prior_shape),
+        mean.new_empty(prior_shape, dtype=wide),
+        mean.new_empty(prior_shape, dtype=wide),
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepgen_fast.ops.forward_mode import times_tangents
+from deepgen_fast.ops.limits import exp_factors, weighted
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, sum_event
 from deepgen_fast.random import philox_normal
 from deepgen_fast.tracing import call
@@ -38,30 +41,44 @@ def _variance(scale: Tensor, scale_kind: int) -> Tensor:
 
 
 def _finite_exp(x: Tensor) -> Tensor:
-    """exp that stays between the smallest normal and the largest finite number, so 0 * exp(x) is never NaN."""
+    """exp that stays between the smallest normal and the largest finite number, so 0 * exp(x) is never NaN.
+
+    The argument is clamped, not the result: that would make NaN of the second derivative.
+    """
     info = call(torch.finfo, x.dtype)
-    return torch.exp(x).clamp(info.tiny, info.max)
+    return torch.exp(x.clamp(call(math.log, info.tiny) * 0.99999, call(math.log, info.max) * 0.99999))
 
 
-def _below_infinity(x: Tensor) -> Tensor:
-    """The largest finite number in place of infinity, so that a zero gradient times it is 0."""
-    return x.clamp(max=call(torch.finfo, x.dtype).max)
+def _variance_ratio(scale: Tensor, logvar: Tensor, prior_logvar: Tensor | None, scale_kind: int) -> Tensor:
+    """sigma^2 / prior variance, finite wherever it is so itself: 1 for q against itself, whatever its variance."""
+    if prior_logvar is None:
+        return _variance(scale, scale_kind)
+    if scale_kind != LOGVAR:
+        one, two = exp_factors(-prior_logvar)
+        std = standard_deviation(scale, scale_kind)
+        return (std * one) * (std * two)
+    # The exponential of the difference, which rounds: what it loses (Knuth's sum of two) comes back as a factor.
+    difference = logvar - prior_logvar
+    back = difference - logvar
+    lost = (logvar - (difference - back)) - (prior_logvar + back)
+    # Not past where the exponential is 0 or infinite; of no derivative, as it is 0 in real numbers.
+    lost = torch.where(difference.abs() < 1024.0, lost, 0.0).detach()
+    return torch.exp(difference) * (1.0 + lost)
 
 
 def kl_elements(mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None, scale_kind: int):
     """KL(N(mean, sigma^2) || N(prior_mean, exp(prior_logvar))) per element (13.25; 13.26 for the default prior)."""
     logvar = log_variance(scale, scale_kind)
-    if prior_mean is None and prior_logvar is None:
-        return 0.5 * ((_variance(scale, scale_kind) - 1.0 - logvar) + mean.square())
     offset = mean if prior_mean is None else mean - prior_mean
+    ratio = _variance_ratio(scale, logvar, prior_logvar, scale_kind)
     if prior_logvar is None:
-        return 0.5 * ((_variance(scale, scale_kind) - 1.0 - logvar) + offset.square())
-    # The ratio of the variances is a product: the exponential of a rounded difference of logarithms is less exact.
-    precision = _finite_exp(-prior_logvar)
+        # Infinite with sigma: no inf - inf.
+        return 0.5 * ((ratio - 1.0 - logvar.clamp(max=call(torch.finfo, logvar.dtype).max)) + offset.square())
+    one, two = exp_factors(-prior_logvar)
     log_ratio = logvar - prior_logvar
     # Where the difference of finite logarithms overflows, so did the ratio: no inf - inf.
-    log_ratio = torch.where(log_ratio == torch.inf, 0.0, log_ratio)
-    return 0.5 * ((_variance(scale, scale_kind) * precision - 1.0 - log_ratio) + offset * (offset * precision))
+    log_ratio = torch.where(torch.isposinf(log_ratio), 0.0, log_ratio)
+    return 0.5 * ((ratio - 1.0 - log_ratio) + (offset * one) * (offset * two))
 
 
 def generated_noise(mean: Tensor, seed: Tensor, num_samples: int | None) -> Tensor:
@@ -121,7 +138,7 @@ def reparameterize_kl_backward(
     grad_mean, grad_scale = torch.zeros_like(wide_mean), torch.zeros_like(wide_scale)
     grad_prior_mean = grad_prior_logvar = mean.new_empty(0)
     if need_prior:
-        grad_prior_mean, grad_prior_logvar = torch.zeros_like(mean), torch.zeros_like(mean)
+        grad_prior_mean, grad_prior_logvar = torch.zeros_like(wide_mean), torch.zeros_like(wide_mean)
     if grad_z is not None:
         wide_grad_z = grad_z.to(wide_mean.dtype)
         if noise is None:
@@ -134,16 +151,15 @@ def reparameterize_kl_backward(
         grad_scale = grad_scale + grad_std * _std_slope(wide_scale, scale_kind)
     if grad_kl is not None:
         grad_kl = grad_kl if elementwise_kl else grad_kl.view(-1, *(1,) * (mean.dim() - 1))
-        precision = 1.0 if prior_logvar is None else _finite_exp(-prior_logvar)
         offset = wide_mean if prior_mean is None else wide_mean - prior_mean
-        mean_slope = offset * precision
-        grad_mean = grad_mean + grad_kl * mean_slope
-        grad_scale = grad_scale + grad_kl * _kl_scale_slope(wide_scale, precision, scale_kind)
+        one, two = (torch.ones_like(offset),) * 2 if prior_logvar is None else exp_factors(-prior_logvar)
+        grad_kl_mean = weighted(grad_kl, offset * one * two)
+        grad_mean = grad_mean + grad_kl_mean
+        grad_scale = grad_scale + weighted(grad_kl, _kl_scale_slope(wide_scale, prior_logvar, scale_kind))
         if need_prior:
-            variance = _variance(wide_scale, scale_kind)
-            grad_prior_mean = (-grad_kl * mean_slope).to(mean.dtype)
-            prior_logvar_slope = 0.5 * ((1.0 - _below_infinity(variance * precision)) - offset * mean_slope)
-            grad_prior_logvar = (grad_kl * prior_logvar_slope).to(mean.dtype)
+            ratio = _variance_ratio(wide_scale, log_variance(wide_scale, scale_kind), prior_logvar, scale_kind)
+            grad_prior_mean = -grad_kl_mean
+            grad_prior_logvar = weighted(grad_kl, 0.5 * ((1.0 - ratio) - (offset * one) * (offset * two)))
     return grad_mean.to(mean.dtype), grad_scale.to(scale.dtype), grad_prior_mean, grad_prior_logvar
 
 
@@ -187,13 +203,14 @@ def _std_slope(scale: Tensor, scale_kind: int) -> Tensor | float:
     return 1.0 if scale_kind == STD else torch.sigmoid(scale)
 
 
-def _kl_scale_slope(scale: Tensor, precision: Tensor | float, scale_kind: int) -> Tensor:
+def _kl_scale_slope(scale: Tensor, prior_logvar: Tensor | None, scale_kind: int) -> Tensor:
     """d KL / d scale for one element, before the incoming gradient."""
     if scale_kind == LOGVAR:
-        return 0.5 * (_below_infinity(_finite_exp(scale) * precision) - 1.0)
+        return 0.5 * (_variance_ratio(scale, scale, prior_logvar, scale_kind) - 1.0)
+    one, two = (1.0, 1.0) if prior_logvar is None else exp_factors(-prior_logvar)
     if scale_kind == STD:
-        return scale * precision - 1.0 / scale
+        return scale * one * two - 1.0 / scale
     sigmoid = torch.sigmoid(scale)
     linear = scale < _LOG_SOFTPLUS_LINEAR  # sigmoid / softplus -> 1, not 0 / 0
     log_slope = torch.where(linear, 1.0, sigmoid / F.softplus(scale.masked_fill(linear, 0.0)))
-    return F.softplus(scale) * precision * sigmoid - log_slope
+    return F.softplus(scale) * one * two * sigmoid - log_slope

@@ -20,6 +20,7 @@ from deepgen_fast.ops.rows import accumulation_dtype
 from deepgen_fast.ops.triton_compile import traceable
 from deepgen_fast.ops.triton_likelihood import operand_kind
 from deepgen_fast.ops.triton_math import accumulation_dtype as kernel_accumulation_dtype
+from deepgen_fast.ops.triton_math import weighted
 from deepgen_fast.ops.triton_noise import philox_normal
 from deepgen_fast.ops.triton_tiles import (
     empty_partials,
@@ -113,7 +114,7 @@ def forward_kernel(
             if prior_logvar_ptr is None
             else load_prior(prior_logvar_ptr, row, batch, col, columns, inside, PRIOR_LOGVAR_KIND, FULL, ACC)
         )
-        kl = kl_divergence(mean, variance, logvar, prior_mean, prior_logvar)
+        kl = kl_divergence(mean, std, variance, logvar, prior_mean, prior_logvar, SCALE_KIND)
         if ELEMENTWISE:
             tl.store(kl_ptr + offset, kl, mask=inside)
         else:
@@ -201,15 +202,14 @@ def backward_kernel(
             grad_kl = tl.load(grad_kl_ptr + offset, mask=inside)
         else:
             grad_kl = tl.load(grad_kl_ptr + row, mask=row_mask)[:, None]
-        kl_grad_mean = grad_kl * kl_mean_slope(mean, prior_mean, prior_logvar)
+        kl_grad_mean = weighted(grad_kl, kl_mean_slope(mean, prior_mean, prior_logvar))
         grad_mean += kl_grad_mean
-        grad_scale += grad_kl * kl_scale_slope(scale, prior_logvar, SCALE_KIND)
+        grad_scale += weighted(grad_kl, kl_scale_slope(scale, prior_logvar, SCALE_KIND))
         if grad_prior_mean_ptr is not None:
-            _, variance, _ = expand_scale(scale, SCALE_KIND)
-            element = grad_prior_mean_ptr.dtype.element_ty
-            tl.store(grad_prior_mean_ptr + offset, (-kl_grad_mean).to(element), mask=inside)
-            prior_slope = grad_kl * kl_prior_logvar_slope(mean, variance, prior_mean, prior_logvar)
-            tl.store(grad_prior_logvar_ptr + offset, prior_slope.to(element), mask=inside)
+            tl.store(grad_prior_mean_ptr + offset, -kl_grad_mean, mask=inside)
+            prior_slope = kl_prior_logvar_slope(mean, scale, prior_mean, prior_logvar, SCALE_KIND)
+            prior_slope = weighted(grad_kl, prior_slope)
+            tl.store(grad_prior_logvar_ptr + offset, prior_slope, mask=inside)
     tl.store(grad_mean_ptr + offset, grad_mean.to(grad_mean_ptr.dtype.element_ty), mask=inside)
     tl.store(grad_scale_ptr + offset, grad_scale.to(grad_scale_ptr.dtype.element_ty), mask=inside)
 
@@ -277,14 +277,16 @@ def reparameterize_kl_backward(
     elementwise_kl: bool,
     need_prior: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(grad_mean, grad_scale, grad_prior_mean, grad_prior_logvar), each [batch, *event]; the priors' have no
-    elements unless needed. The noise is generated again from the seed."""
+    """(grad_mean, grad_scale, grad_prior_mean, grad_prior_logvar), each [batch, *event]; the priors' are of the
+    accumulation dtype, as they may still be summed, with no elements unless needed. The noise is generated again from
+    the seed."""
     samples, batch = 1 if num_samples is None else num_samples, mean.shape[0]
     grad_mean, grad_scale = torch.empty_like(mean), torch.empty_like(scale)
     # Zero, not empty: without a gradient of the KL nothing flows into the prior.
     new_prior = torch.empty_like if grad_kl is not None else torch.zeros_like
-    grad_prior_mean = new_prior(mean) if need_prior else mean.new_empty(0)
-    grad_prior_logvar = new_prior(mean) if need_prior else mean.new_empty(0)
+    wide = accumulation_dtype(mean.dtype)
+    grad_prior_mean = new_prior(mean, dtype=wide) if need_prior else mean.new_empty(0, dtype=wide)
+    grad_prior_logvar = new_prior(mean, dtype=wide) if need_prior else mean.new_empty(0, dtype=wide)
     if mean.numel():
         columns = mean.numel() // batch
         tile = tile_for(columns)

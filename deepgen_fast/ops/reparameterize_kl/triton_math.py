@@ -8,6 +8,7 @@ import triton.language as tl
 from deepgen_fast.ops.triton_math import (
     divide,
     exp,
+    exp_factors,
     exp_finite,
     largest_finite,
     log,
@@ -74,28 +75,44 @@ def reparameterize(mean, std, scale, noise):
 
 @triton.jit
 def _kl_standard(mean, variance, logvar):
-    return tl.fma(mean, mean, variance - 1.0 - logvar) * 0.5
+    # Infinite with sigma, no inf - inf.
+    return tl.fma(mean, mean, variance - 1.0 - _below_infinity(logvar)) * 0.5
 
 
 @triton.jit
-def _kl_prior(offset, variance, logvar, prior_logvar):
-    # The ratio of the variances is a product: the exponential of a rounded difference of logarithms is less exact.
-    precision = exp_finite(-prior_logvar)
+def variance_ratio(std, logvar, prior_logvar, one, two, KIND: tl.constexpr):
+    """sigma^2 / prior variance, finite wherever it is so itself: 1 for q against itself, whatever its variance.
+    The prior's precision comes in two factors."""
+    if KIND == LOGVAR:
+        # The exponential of the difference, which rounds: what it loses (Knuth's sum of two) comes back as a factor.
+        difference = logvar - prior_logvar
+        back = difference - logvar
+        lost = (logvar - (difference - back)) - (prior_logvar + back)
+        # Past 1024 the exponential is 0 or infinite.
+        return exp(difference) * (tl.where(tl.abs(difference) < 1024.0, lost, 0.0) + 1.0)
+    else:
+        return (std * one) * (std * two)
+
+
+@triton.jit
+def _kl_prior(offset, std, logvar, prior_logvar, KIND: tl.constexpr):
+    one, two = exp_factors(-prior_logvar)
     difference = logvar - prior_logvar
     # Where the difference of finite logarithms overflows, so did the ratio: no inf - inf.
     log_ratio = tl.where(difference < float("inf"), difference, 0.0)
-    return tl.fma(offset, offset * precision, tl.fma(variance, precision, -1.0) - log_ratio) * 0.5
+    ratio = variance_ratio(std, logvar, prior_logvar, one, two, KIND)
+    return tl.fma(offset * one, offset * two, (ratio - 1.0) - log_ratio) * 0.5
 
 
 @triton.jit
-def kl_divergence(mean, variance, logvar, prior_mean, prior_logvar):
+def kl_divergence(mean, std, variance, logvar, prior_mean, prior_logvar, KIND: tl.constexpr):
     """KL(N(mean, variance) || prior) of one element (13.25; 13.26 for the default prior); None is a prior's
     0."""
     offset = mean if prior_mean is None else mean - prior_mean
     if prior_logvar is None:
         return _kl_standard(offset, variance, logvar)
     else:
-        return _kl_prior(offset, variance, logvar, prior_logvar)
+        return _kl_prior(offset, std, logvar, prior_logvar, KIND)
 
 
 @triton.jit
@@ -104,7 +121,7 @@ def std_slope(scale, KIND: tl.constexpr):
     if KIND == LOGVAR:
         return exp_finite(scale * 0.5) * 0.5
     elif KIND == STD:
-        return scale * 0.0 + 1.0
+        return tl.full(scale.shape, 1.0, scale.dtype)
     else:
         return sigmoid(scale)
 
@@ -113,26 +130,38 @@ def std_slope(scale, KIND: tl.constexpr):
 def kl_mean_slope(mean, prior_mean, prior_logvar):
     """d KL / d mean; d KL / d prior_mean is its negative."""
     offset = mean if prior_mean is None else mean - prior_mean
-    return offset if prior_logvar is None else offset * exp_finite(-prior_logvar)
+    return _times_precision(offset, prior_logvar)
 
 
 @triton.jit
 def kl_scale_slope(scale, prior_logvar, KIND: tl.constexpr):
     """d KL / d scale."""
     if KIND == LOGVAR:
-        return (_below_infinity(exp_finite(scale) * _precision(scale, prior_logvar)) - 1.0) * 0.5
+        if prior_logvar is None:
+            return (exp(scale) - 1.0) * 0.5
+        else:
+            return (variance_ratio(scale, scale, prior_logvar, 1.0, 1.0, KIND) - 1.0) * 0.5
     elif KIND == STD:
-        return tl.fma(scale, _precision(scale, prior_logvar), divide(scale * 0.0 - 1.0, scale))
+        inverse = divide(tl.full(scale.shape, -1.0, scale.dtype), scale)
+        if prior_logvar is None:
+            return scale + inverse
+        else:
+            one, two = exp_factors(-prior_logvar)
+            return tl.fma(scale * one, two, inverse)
     else:
         std = softplus(scale)
         slope = sigmoid(scale)
         log_slope = tl.where(scale < -20.0, 1.0, divide(slope, std))
-        return tl.fma(std * _precision(scale, prior_logvar), slope, -log_slope)
+        return tl.fma(_times_precision(std, prior_logvar), slope, -log_slope)
 
 
 @triton.jit
-def _precision(like, prior_logvar):
-    return tl.full(like.shape, 1.0, like.dtype) if prior_logvar is None else exp_finite(-prior_logvar)
+def _times_precision(x, prior_logvar):
+    if prior_logvar is None:
+        return x
+    else:
+        one, two = exp_factors(-prior_logvar)
+        return x * one * two
 
 
 @triton.jit
@@ -141,11 +170,13 @@ def _below_infinity(x):
 
 
 @triton.jit
-def kl_prior_logvar_slope(mean, variance, prior_mean, prior_logvar):
+def kl_prior_logvar_slope(mean, scale, prior_mean, prior_logvar, KIND: tl.constexpr):
     """d KL / d prior_logvar."""
+    std, variance, logvar = expand_scale(scale, KIND)
     offset = mean if prior_mean is None else mean - prior_mean
     if prior_logvar is None:
-        return (1.0 - _below_infinity(variance) - offset * offset) * 0.5
+        return tl.fma(offset, -offset, 1.0 - variance) * 0.5
     else:
-        precision = exp_finite(-prior_logvar)
-        return tl.fma(offset, -(offset * precision), 1.0 - _below_infinity(variance * precision)) * 0.5
+        one, two = exp_factors(-prior_logvar)
+        ratio = variance_ratio(std, logvar, prior_logvar, one, two, KIND)
+        return tl.fma(offset * one, -(offset * two), 1.0 - ratio) * 0.5
