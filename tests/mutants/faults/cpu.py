@@ -55,8 +55,8 @@ FAULTS = (
     ),
     Fault(
         f"{_OPS}/reparameterize_kl/cpu_kernel.h",
-        "const V offset = mean - prior_mean, mean_slope = offset * precision;",
-        "const V offset = mean, mean_slope = offset * precision;",
+        "const V offset = mean - prior_mean, mean_slope = kl_mean_slope(offset, precision);",
+        "const V offset = mean, mean_slope = kl_mean_slope(offset, precision);",
         "tests/contract/test_truth.py -k 'small and prior and cpu'",
     ),
     Fault(
@@ -102,8 +102,8 @@ FAULTS = (
     ),
     Fault(
         f"{_OPS}/negative_elbo/negative_elbo.cpp",
-        "pixel_arguments.grad_scale = -per_example / static_cast<double>(samples);",
-        "pixel_arguments.grad_scale = -per_example;",
+        "pixel_arguments.grad_scale = incoming * -per_example / static_cast<double>(samples);",
+        "pixel_arguments.grad_scale = incoming * -per_example;",
         "tests/contract/test_truth.py -k 'small and negative_elbo and cpu'",
     ),
 )
