@@ -78,9 +78,9 @@ def _key(
 ) -> tuple | None:  # fmt: skip
     if torch.compiler.is_compiling() or backend != "auto" or exporting():
         return None
-    if getattr(x, "is_nested", False) or getattr(weight, "is_nested", False):  # whose shape raises
-        return None
     if type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:
+        return None
+    if x.is_nested or weight.is_nested:  # whose shape raises
         return None
     if bias is not None and (type(bias) not in _PLAIN_TENSORS or bias.device != x.device):
         return None
