@@ -22,17 +22,6 @@ def _name(op: str, backend: str) -> str:
     return f"{op}_{backend}"
 
 
-def load(op: str) -> None:
-    """Import the launchers that need nothing but what is built here: the reference's, and the native ones.
-
-    At import of the package, so that the first call may be one that torch.compile traces. Triton's wait for their
-    first use: they import Triton.
-    """
-    for backend in _MODULES:
-        if backend == "reference" or (_MODULES[backend] == "native" and backends.unavailable(backend) is None):
-            _load(op, backend)
-
-
 @constant_while_tracing  # a tracing torch.compile really imports, where it cannot trace an import
 def _load(op: str, backend: str) -> bool:
     setattr(_loaded, _name(op, backend), import_module(f"deepgen_fast.ops.{op}.{_MODULES[backend]}"))
