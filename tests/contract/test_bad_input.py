@@ -51,6 +51,10 @@ TYPE_ERRORS: dict[str, tuple[Call, str]] = {
     "sparse weight": (lambda: deconv(IMAGE, WEIGHT.to_sparse()), r"weight must be a dense tensor.*sparse_coo"),
     "sparse image and weight": (lambda: conv(IMAGE.to_sparse(), WEIGHT.to_sparse()), r"x must be a dense tensor"),
     "sparse bias": (lambda: conv(IMAGE, WEIGHT, ONES.to_sparse()), r"bias must be a dense tensor.*sparse_coo"),
+    "nested bias": (
+        lambda: [conv(IMAGE, WEIGHT, ONES), conv(IMAGE, WEIGHT, torch.nested.nested_tensor([ONES]))],
+        r"bias must be a dense tensor, got a nested one",
+    ),
     "nested images": (lambda: conv(NESTED_IMAGES, WEIGHT), r"x must be a dense tensor, got a nested one"),
     "sparse running mean": (
         lambda: conv_bn(IMAGE, WEIGHT, training=True, running_mean=ONES.to_sparse()),

@@ -7,7 +7,6 @@ from contract.cases import REDUCTIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from properties import known_faults
 from properties.agreement import Call, check
 from properties.operands import Operand, dtypes, incoming, operands, regimes, repeats, row_shapes
 
@@ -37,10 +36,7 @@ def calls(draw: st.DrawFn, op: str, output: str) -> Call:
     options = {"reduction": draw(st.sampled_from(REDUCTIONS))}
     floating = [name for name, operand in given.items() if operand.dtype.is_floating_point]
     differentiable = tuple(name for name in floating if draw(st.integers(0, 3)))
-    scale = draw(incoming)
-    if known_faults.shows(op, dtype, scale, regime):
-        differentiable = ()
-    return Call(op, given, options, differentiable, scale)
+    return Call(op, given, options, differentiable, draw(incoming))
 
 
 @given(calls("bernoulli_log_likelihood", "logits"))

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from properties import known_faults
 from properties.agreement import Call, check
 from properties.operands import dtypes, incoming, operands, regimes, repeats, row_shapes
 from properties.posteriors import posteriors
@@ -40,12 +39,7 @@ def calls(draw: st.DrawFn) -> Call:
     trained = [name for name, operand in given.items() if operand.dtype.is_floating_point]
     rare = {"target", "prior_mean", "prior_logvar"}  # a gradient of these takes the way of the composed operators
     differentiable = tuple(name for name in trained if draw(st.integers(0, 7)) > (6 if name in rare else 1))
-    scale = draw(incoming)
-    if known_faults.shows("negative_elbo", dtype, scale, regime):
-        differentiable = ()
-    if known_faults.NO_BETA and regime != "ordinary" and options["beta"] == 0.0:
-        options["beta"] = 0.3
-    return Call("negative_elbo", given, options, differentiable, scale)
+    return Call("negative_elbo", given, options, differentiable, draw(incoming))
 
 
 @given(calls())

@@ -124,7 +124,7 @@ def _fit(transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None) -> bo
     if not _alike(x, weight) or x.layout is not torch.strided:
         return False
     outputs = weight.shape[1 if transposed else 0]
-    return bias is None or (bias.shape == (outputs,) and _alike(x, bias))
+    return bias is None or (not bias.is_nested and bias.shape == (outputs,) and _alike(x, bias))
 
 
 def _alike(x: Tensor, other: Tensor) -> bool:
