@@ -46,6 +46,11 @@ def check_device(name: str, value: Tensor, like_name: str, like: Tensor) -> None
         raise ValueError(f"{name} must be on the device of {like_name}, {like.device}, got {value.device}")
 
 
+def check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, got {value!r}")
+
+
 def check_reduction(reduction: str) -> None:
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}")

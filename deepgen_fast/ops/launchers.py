@@ -7,7 +7,6 @@ from types import ModuleType, SimpleNamespace
 
 import torch
 
-from deepgen_fast import backends
 from deepgen_fast.tracing import constant_while_tracing
 
 # Both native libraries implement the same operators; the dispatcher picks by device.

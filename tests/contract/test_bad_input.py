@@ -91,13 +91,14 @@ TYPE_ERRORS: dict[str, tuple[Call, str]] = {
     "noise of integers": (lambda: kl(Z, Z, noise=Z.long()), r"noise must have dtype.*got torch.int64"),
     "noise wider": (lambda: kl(Z, Z, noise=Z.double()), r"noise must have the dtype of mean.*got torch.float64"),
     "decoder_output not a tensor": (lambda: loss("x", X, Z, Z), r"decoder_output must be a torch.Tensor, got str"),
+    "return_parts a name": (lambda: loss(X, X, Z, Z, return_parts="kl"), r"return_parts must be a bool, got 'kl'"),
     "likelihood_logvar a number": (
         lambda: loss(X, X, Z, Z, likelihood="gaussian", likelihood_logvar=1.0),
         r"likelihood_logvar must be a torch.Tensor, got float",
     ),
     "features not a tensor": (lambda: minibatch([1.0]), r"features must be a torch.Tensor, got list"),
     "features of integers": (lambda: minibatch(IMAGE[0].long()), r"features must have dtype.*got torch.int64"),
-    "include_self a number": (lambda: minibatch(IMAGE[0], include_self=1), r"include_self must be a bool, got int"),
+    "include_self a number": (lambda: minibatch(IMAGE[0], include_self=1), r"include_self must be a bool, got 1"),
     "image not a tensor": (lambda: conv([1.0], WEIGHT), r"x must be a torch.Tensor, got list"),
     "weight not a tensor": (lambda: deconv(IMAGE, None), r"weight must be a torch.Tensor, got NoneType"),
     "bias a number": (lambda: conv(IMAGE, WEIGHT, 1.0), r"bias must be a torch.Tensor, got float"),
@@ -109,6 +110,14 @@ TYPE_ERRORS: dict[str, tuple[Call, str]] = {
         r"padding must be an int or a pair of ints, got 'same'",
     ),
     "training a number": (lambda: conv_bn(IMAGE, WEIGHT, training=1), r"training must be a bool, got 1"),
+    "normalize a name": (
+        lambda: conv_bn(IMAGE, WEIGHT, training=True, normalize="batch"),
+        r"normalize must be a bool, got 'batch'",
+    ),
+    "normalize None": (
+        lambda: deconv_bn(IMAGE, WEIGHT, training=True, normalize=None),
+        r"normalize must be a bool, got None",
+    ),
     "momentum None": (
         lambda: conv_bn(IMAGE, WEIGHT, training=True, momentum=None),
         r"momentum must be a float, got None",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from deepgen_fast.ops.batch_norm_act.function import Norm
+from deepgen_fast.ops.checks import check_flag
 from deepgen_fast.ops.convolution.arguments import check_activation, check_operands
 from deepgen_fast.ops.convolution.normalised import check_norm, conv_act, conv_norm_act, recorded_layer
 from deepgen_fast.ops.memory_format import owned
@@ -79,6 +80,7 @@ def conv_bn_act(
         return recorded_layer(False, batch, weight, bias, sizes, norm, training, code, negative_slope)
     operands = check_operands(False, x, weight, bias, stride, padding, 0, algorithm, backend)
     code = check_activation(activation, negative_slope)
+    check_flag("normalize", normalize)
     if normalize:
         norm = Norm(running_mean, running_var, bn_weight, bn_bias, momentum, eps)
         check_norm(operands, False, norm, training)

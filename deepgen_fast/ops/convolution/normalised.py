@@ -14,7 +14,7 @@ from deepgen_fast.ops.batch_norm_act.function import (
     normalise_by_batch,
     normalise_by_running,
 )
-from deepgen_fast.ops.checks import check_device, check_tensor
+from deepgen_fast.ops.checks import check_device, check_flag, check_tensor
 from deepgen_fast.ops.convolution import passes
 from deepgen_fast.ops.convolution.arguments import Operands
 from deepgen_fast.ops.convolution.convolve import convolve, plain_convolution, plainly_direct, pytorchs
@@ -106,8 +106,7 @@ def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool)
             raise TypeError(
                 f"{name} must have the dtype of x, {image.dtype}, or float32 for one of 16 bits, got {value.dtype}"
             )
-    if not isinstance(training, bool):
-        raise TypeError(f"training must be a bool, got {training!r}")
+    check_flag("training", training)
     if not training and (norm.running_mean is None or norm.running_var is None):
         raise ValueError("running_mean and running_var must be given where training is False")
     if (norm.running_mean is None) != (norm.running_var is None):

@@ -50,6 +50,5 @@ def minibatch_discrimination(features: Tensor, *, include_self: bool = False, ba
     checks.check_floating("features", features)
     if features.dim() != 3:
         raise ValueError(f"features must have shape [batch, kernels, dims], got {list(features.shape)}")
-    if not isinstance(include_self, bool):
-        raise TypeError(f"include_self must be a bool, got {type(include_self).__name__}")
+    checks.check_flag("include_self", include_self)
     return apply_function(MinibatchDiscrimination, features, include_self, backends.choose(backend, features.device))

@@ -90,6 +90,7 @@ def negative_elbo(
             ``likelihood_logvar`` with a Bernoulli likelihood, and for free bits with ``reduction="sample"`` (they are
             defined over a batch).
     """
+    checks.check_flag("return_parts", return_parts)
     if symbolic(decoder_output, target, mean, logvar, std, pre_softplus, likelihood_logvar, mask):
         _, scale, scale_kind = given_scale(logvar, std, pre_softplus)
         parts = _composed(
