@@ -78,6 +78,8 @@ def negative_elbo(
     if reduction == "sample":
         return (beta * _reduce(elements, 1, "sample") - log_likelihood,)
     if free_bits > 0:  # Kingma et al. 2016, equation 15
+        if mean.shape[0] == 0 and reduction == "sum":  # of no examples: not NaN, as 0 times a mean of nothing is
+            return (elements.sum() - log_likelihood.sum(),)
         kl_term = elements.mean(0).clamp(min=free_bits).sum() * (1 if reduction == "mean" else mean.shape[0])
     else:
         kl_term = _reduce(elements, 1, reduction)

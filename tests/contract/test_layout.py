@@ -110,6 +110,8 @@ def test_samples_in_channels_last(reduction: str, backend: str, device: str) -> 
 def test_empty(case: Case, shape: Shape, backend: str, device: str) -> None:
     """No examples, no columns, one number an example: values as in eager, gradients of the inputs' shapes."""
     inputs = to_device(case.inputs(shape, torch.float32), device)
+    if not shape.event and "samples" in str(case) and "target" in inputs:
+        pytest.skip("samples of single numbers cannot be told from examples: they are refused")
     leaves = {n: v.detach().requires_grad_() if n in case.differentiable else v for n, v in inputs.items()}
     outputs, expected = case.run(leaves, backend), case.eager(to_device(inputs, "cpu"))
     for name, found, value in zip(case.outputs, outputs, expected, strict=True):

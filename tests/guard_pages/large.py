@@ -104,7 +104,7 @@ def row_calls() -> Iterator[Large]:
 def loss_call() -> Large:
     """negative_elbo of as many latents; the loss itself, a sum over programs that do not run, is left out."""
     mean, scale, pixel = rows(ROWS), rows(ROWS), sparse((ROWS, 1), BF16)
-    options = (None, None, 1.0, 0.0, 0, 0, False, True)
+    options = (None, None, 1.0, 0.0, 0, 0, False, True, None)
     call = Call("negative_elbo", (pixel, pixel, None, None, mean, scale, *options))
     small = Call(call.op, (pixel[-LAST:], pixel[-LAST:], None, None, last_rows(mean), last_rows(scale), *options))
 
@@ -124,7 +124,7 @@ def many_examples() -> Large:
     batch = 2**31 + 5
     pixel, mean = sparse((batch, 1), BF16), sparse((batch, 1), BF16)
     pixel[-1], mean[-1] = 3.0, 2.0
-    options = (None, None, 1.0, 0.0, 0, 0, False, True)
+    options = (None, None, 1.0, 0.0, 0, 0, False, True, None)
     small = Call("negative_elbo", (pixel[-1:], pixel[-1:], None, None, mean[-1:], mean[-1:], *options))
 
     def compared(found: Tensor) -> Tensor:

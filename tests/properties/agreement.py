@@ -142,6 +142,8 @@ def _truth(call: Call, exact: Arguments, incoming: list[Tensor]) -> Results:
     if all(value.isfinite().all() for value in expected.all()):
         return expected
     specified = _evaluate(call, lambda given: call.run(given, "reference"), exact, incoming)
+    if any(output.isnan().any() for output in expected.outputs):  # whose finite gradients mean nothing either
+        return specified
     pairs = zip(expected.all(), specified.all(), strict=True)
     chosen = [torch.where(one.isfinite(), one, two) for one, two in pairs]
     return Results(chosen[: len(expected.outputs)], chosen[len(expected.outputs) :])

@@ -40,7 +40,7 @@ def calls(device):
         (bernoulli.bernoulli_log_likelihood_backward, (row, a, c, None, False, True, True)),
         (gaussian.gaussian_log_likelihood, (a, c, logvar, None, True)),
         (gaussian.gaussian_log_likelihood_backward, (row, a, c, logvar, None, False, True, False, True)),
-        (elbo.negative_elbo, (a, c, None, None, a, b, None, None, 1.0, 0.0, 1, 0, True, True)),
+        (elbo.negative_elbo, (a, c, None, None, a, b, None, None, 1.0, 0.0, 1, 0, True, True, None)),
         (minibatch.minibatch_discrimination, (large[0], False)),
         (minibatch.minibatch_discrimination_backward, (weight[0, :, :2, 0], large[0, :, :2], True)),
         (convolution.conv_transpose2d, (small, weight, None, shift, 2, 1, 0, 0, 0, 0.0, True)),
