@@ -34,7 +34,7 @@ build: $(VENV)/.built ## the native libraries, in place
 quickstart: build ## train a VAE and a DCGAN on real digits, evaluate them, draw Figure 13.5, compare speeds with eager
 	$(BIN)/deepgen-fast quickstart
 
-test: build ## the whole test suite (some 10 minutes on 2 cores)
+test: build ## the whole test suite (some 20 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: build ## the long proofs too, and 10,000 examples of each property
