@@ -26,7 +26,7 @@ def below_functionalize(apply: Callable[..., Any], *args: Any) -> Any:
     from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
     from torch._subclasses.functional_tensor import FunctorchFunctionalizeAPI
 
-    transform = FunctorchFunctionalizeAPI(retrieve_current_functorch_interpreter())
+    transform = FunctorchFunctionalizeAPI(retrieve_current_functorch_interpreter())  # type: ignore[arg-type]
     operands = transform.unwrap_tensors(args)
     with transform.redispatch_to_next():
         result = apply(*operands)

@@ -58,8 +58,9 @@ class BatchNormAct(torch.autograd.Function):
         input, weight, bias, mean, invstd, activation, negative_slope, training, eps, _ = inputs
         if training:  # as in backward
             mean, invstd = reference.moments(input, eps)
+        of_input, of_weight, of_bias = tangents[:3]
         return reference.batch_norm_act_tangent(
-            *tangents[:3], input, mean, invstd, weight, bias, activation, negative_slope, training
+            of_input, of_weight, of_bias, input, mean, invstd, weight, bias, activation, negative_slope, training
         )
 
     @staticmethod

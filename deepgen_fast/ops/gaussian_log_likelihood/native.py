@@ -30,11 +30,10 @@ def _(
     need_logvar: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     wide, leading = accumulation_dtype(mean.dtype), mean.dim() - target.dim() + 1
-    assert logvar is not None or not need_logvar
     return (
         mean.new_empty(mean.shape) if need_mean else mean.new_empty(0),
         mean.new_empty(mean.shape, dtype=wide) if need_target else mean.new_empty(0),
-        new_logvar_gradient(mean, logvar, leading) if need_logvar else mean.new_empty(0),
+        new_logvar_gradient(mean, logvar, leading) if logvar is not None and need_logvar else mean.new_empty(0),
     )
 
 

@@ -43,8 +43,8 @@ class FusedNegativeELBO(torch.autograd.Function):
         if recorded():
             loss, _, _ = negative_elbo_value(*inputs, *ctx.options)
             wanted = [i for i in _AT if needed[i]]
-            made = torch.autograd.grad(loss, [inputs[i] for i in wanted], grad_loss, create_graph=True)
-            for i, grad in zip(wanted, made, strict=True):
+            grads = torch.autograd.grad(loss, [inputs[i] for i in wanted], grad_loss, create_graph=True)
+            for i, grad in zip(wanted, grads, strict=True):
                 found[i] = grad
             return tuple(found)
         made = saved[8:] if torch.compiler.is_compiling() else _take_gradients(ctx)

@@ -188,11 +188,11 @@ def reparameterize_kl_tangents(
     std = standard_deviation(wide_scale, scale_kind)
     slopes = (torch.ones_like(noise), noise * _std_slope(wide_scale, scale_kind), std.expand(noise.shape))
     tangent_z = times_tangents(slopes, (tangent_mean, tangent_scale, tangent_noise))
-    slopes = reparameterize_kl_backward(
+    kl_slopes = reparameterize_kl_backward(
         None, torch.ones_like(wide_mean), wide_mean, wide_scale, wide_prior_mean, wide_prior_logvar, None, None, None,
         scale_kind, True, True,
     )  # fmt: skip
-    tangent_kl = times_tangents(slopes, (tangent_mean, tangent_scale, tangent_prior_mean, tangent_prior_logvar))
+    tangent_kl = times_tangents(kl_slopes, (tangent_mean, tangent_scale, tangent_prior_mean, tangent_prior_logvar))
     return tangent_z.to(mean.dtype), tangent_kl if elementwise_kl else sum_event(tangent_kl, 1)
 
 
