@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import deepgen_fast as dgf
+from benchmarks.convolution.timing import keep_freed_memory
 from benchmarks.networks.cases import NETWORKS
 
 CANDIDATES = ("PyTorch", "torch.compile", "accelerate()")
@@ -60,6 +61,7 @@ class _Step:
 def _serve(connection: Connection, candidate: str, threads: int) -> None:
     """Answers a row with the result of its first step, a number of seconds with the times of a turn."""
     torch.set_num_threads(threads)
+    keep_freed_memory()  # else it is chance which candidate pays for its pages at every step
     step = None
     while (request := connection.recv()) is not None:
         try:
