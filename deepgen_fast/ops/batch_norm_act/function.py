@@ -86,9 +86,18 @@ def _moments(input: Tensor, statistics: Tensor, norm: Norm, backend: str) -> tup
     ):
         running = (norm.running_mean, norm.running_var, norm.momentum)
         return native.batch_norm_moments(statistics, count, dtype == torch.float64, *running, norm.eps)
-    if count:
+    if count and transforming() and not functionalizing():
+        _move_by_torch(norm, input.detach())
+    elif count:
         move_running_statistics(norm, statistics, count)
     return statistics[0].to(dtype), torch.rsqrt(statistics[1] / max(count, 1) + norm.eps).to(dtype)
+
+
+@torch.no_grad()
+def _move_by_torch(norm: Norm, input: Tensor) -> None:
+    """Under torch.func, which lets PyTorch's batch norm, and no operator in place, move a buffer from outside."""
+    if norm.running_mean is not None or norm.running_var is not None:
+        torch.batch_norm(input, None, None, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps, False)
 
 
 @torch.no_grad()
