@@ -12,9 +12,11 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import NamedTuple
 
 from setuptools import Extension
 from setuptools.command.build_ext import build_ext
@@ -24,6 +26,8 @@ from setuptools.errors import BaseError, CCompilerError
 from build_support import TORCH_TARGET_VERSION, record, torch_directory, torch_include_paths
 
 MODULE = "deepgen_fast._C"
+#: Each operator's cpu.cpp is compiled once for each, with this macro; see csrc/cpu/instruction_set.h.
+INSTRUCTION_SETS = {"avx2": "DGF_AVX2", "avx512": "DGF_AVX512", "neon": "DGF_NEON"}
 SWITCH = "DEEPGEN_FAST_BUILD_CPU"  # build time only: 1 fails where the library cannot be built, 0 leaves it out
 
 
@@ -55,6 +59,25 @@ def why_not() -> str | None:
     return None
 
 
+class Unit(NamedTuple):
+    """A source, and the instruction set that it is compiled for where it is compiled for each."""
+
+    source: str
+    instruction_set: str | None
+
+    def macros(self) -> list[tuple[str, str | None]]:
+        return [] if self.instruction_set is None else [(INSTRUCTION_SETS[self.instruction_set], None)]
+
+
+def units(sources: Iterable[str]) -> list[Unit]:
+    """What is compiled, longest first."""
+    found = []
+    for source in sources:
+        sets = INSTRUCTION_SETS if Path(source).name == "cpu.cpp" else (None,)
+        found += [Unit(source, name) for name in sets]
+    return sorted(found, key=lambda unit: (unit.instruction_set is None, "convolution" not in unit.source, unit.source))
+
+
 def extension() -> Extension:
     import pybind11
 
@@ -67,7 +90,7 @@ def extension() -> Extension:
         sources,
         depends=headers,
         # Before torch's own copy of pybind11, which refuses a source that keeps to the stable ABI.
-        include_dirs=[pybind11.get_include(), *torch_include_paths()],
+        include_dirs=[os.path.abspath("csrc"), pybind11.get_include(), *torch_include_paths()],
         library_dirs=[str(torch / "lib")],
         libraries=["torch_cpu", "c10"],
         define_macros=[("TORCH_TARGET_VERSION", TORCH_TARGET_VERSION)],
@@ -113,7 +136,7 @@ class PythonBuild(build_py):
 
 
 class NativeBuild(build_ext):
-    """build_ext that compiles an extension's sources side by side, longest first, and notes why it failed."""
+    """build_ext that compiles an extension's units side by side, longest first, and notes why it failed."""
 
     def run(self) -> None:
         self._failure: tuple[str, str] | None = None
@@ -137,10 +160,13 @@ class NativeBuild(build_ext):
     def build_extension(self, ext: Extension) -> None:
         compile_one = self.compiler.compile
 
-        def compile_all(sources, *args, **kwargs):
-            by_size = sorted(sources, key=lambda source: ("avx" not in source, source))
+        def compile_unit(unit, output_dir=None, macros=None, **kwargs):
+            folder = os.path.join(output_dir or "", unit.instruction_set or "")
+            return compile_one([unit.source], output_dir=folder, macros=[*(macros or []), *unit.macros()], **kwargs)
+
+        def compile_all(sources, **kwargs):
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                objects = [pool.submit(compile_one, [source], *args, **kwargs) for source in by_size]
+                objects = [pool.submit(compile_unit, unit, **kwargs) for unit in units(sources)]
                 try:
                     return [item for group in objects for item in group.result()]
                 except BaseException:

@@ -6,9 +6,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/philox.h"
+#include "math/philox.h"
 #include "cpu/kernels.h"
 #include "ops/convolution/workspace.h"
+#include "ops/reparameterize_kl/arguments.h"
 #include "ops/reparameterize_kl/math.h"
 
 namespace py = pybind11;
@@ -17,13 +18,14 @@ namespace {
 
 // Which instruction set the CPU kernels use, None where this processor has none of those built.
 py::object cpu_instruction_set() {
-  const dgf::CpuKernels* kernels = dgf::cpu_kernels();
-  return kernels ? py::object(py::str(kernels->name)) : py::none();
+  const char* name = dgf::instruction_set();
+  return name ? py::object(py::str(name)) : py::none();
 }
 
 py::list built_instruction_sets() {
   py::list names;
-  for (const dgf::CpuKernels* kernels : {dgf::kernels_avx2(), dgf::kernels_avx512(), dgf::kernels_neon()})
+  for (const auto* kernels :
+       {dgf::reparameterize_kl_avx2(), dgf::reparameterize_kl_avx512(), dgf::reparameterize_kl_neon()})
     if (kernels) names.append(kernels->name);
   return names;
 }
@@ -43,8 +45,7 @@ T* matrix_of(std::vector<T>& rows, int64_t first, int64_t columns) {
 // reparameterize_kl (as z) and its backward (as the gradient of the deviation) for sample 0.
 std::array<std::vector<float>, 3> noise_of_examples(uint64_t seed, int64_t sample, int64_t first, int64_t rows,
                                                     int64_t columns) {
-  const dgf::CpuKernels* kernels = dgf::cpu_kernels();
-  if (!kernels) throw std::runtime_error("deepgen_fast: no CPU kernels for this processor");
+  const dgf::ReparameterizeKernels& kernels = dgf::reparameterize_kl_kernels();
   const size_t size = static_cast<size_t>(rows * columns);
   std::vector<float> zero(size, 0.0f), one(size, 1.0f), noise(size), z(size), grad_mean(size), grad_std(size);
   std::vector<double> sums(static_cast<size_t>(rows));
@@ -62,9 +63,9 @@ std::array<std::vector<float>, 3> noise_of_examples(uint64_t seed, int64_t sampl
   arguments.grad_mean = matrix_of(grad_mean, first, columns);
   arguments.grad_scale = matrix_of(grad_std, first, columns);
   const int element = static_cast<int>(dgf::Element::kFloat);
-  kernels->reparameterize_kl[element](arguments, span);
-  kernels->reparameterize_kl_backward[element](arguments, span);
-  kernels->philox_normal(seed, sample, first, first + rows, columns, matrix_of(noise, first, columns));
+  kernels.forward[element](arguments, span);
+  kernels.backward[element](arguments, span);
+  kernels.philox_normal(seed, sample, first, first + rows, columns, matrix_of(noise, first, columns));
   return {noise, z, grad_std};
 }
 

@@ -2,10 +2,8 @@
 // lie; anything else is copied once, into the format that its strides suggest.
 #pragma once
 
-#include <cstring>
-
-#include "fresh_memory.h"
-#include "launch.h"
+#include "cpu/fresh_memory.h"
+#include "cpu/launch.h"
 
 namespace dgf {
 
@@ -83,15 +81,6 @@ inline void check_channel_vector(const Tensor& tensor, int64_t channels, ScalarT
                   type == ScalarType::Double ? "float64" : "float32", " for an input of this dtype");
   STD_TORCH_CHECK(tensor.dim() == 1 && tensor.size(0) == channels, "deepgen_fast: ", name, " must have shape [",
                   channels, "], one number a channel");
-}
-
-// The table of the instruction set in use, among one operator's tables for each set; null entries are not built.
-template <class Kernels>
-const Kernels& choose_kernels(std::initializer_list<const Kernels*> tables) {
-  const char* name = kernels().name;
-  for (const Kernels* table : tables)
-    if (table && std::strcmp(table->name, name) == 0) return *table;
-  STD_TORCH_CHECK(false, "deepgen_fast: no kernels built for instruction set ", name);
 }
 
 }  // namespace dgf

@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels.h"
+#include "cpu/kernels.h"
 
 namespace dgf {
 namespace {
@@ -24,23 +24,26 @@ bool runs_avx512() {
 #endif
 }
 
-const CpuKernels* choose() {
+const char* choose() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
 #endif
   const char* forced = std::getenv("DEEPGEN_FAST_ISA");
-  const CpuKernels* const candidates[] = {runs_avx512() ? kernels_avx512() : nullptr,
-                                          runs_avx2() ? kernels_avx2() : nullptr, kernels_neon()};
-  for (const CpuKernels* kernels : candidates)
-    if (kernels && (!forced || std::strcmp(forced, kernels->name) == 0)) return kernels;
+#if defined(__aarch64__)
+  const char* const candidates[] = {"neon"};
+#else
+  const char* const candidates[] = {runs_avx512() ? "avx512" : nullptr, runs_avx2() ? "avx2" : nullptr};
+#endif
+  for (const char* name : candidates)
+    if (name && (!forced || std::strcmp(forced, name) == 0)) return name;
   return nullptr;
 }
 
 }  // namespace
 
-const CpuKernels* cpu_kernels() {
-  static const CpuKernels* const kernels = choose();
-  return kernels;
+const char* instruction_set() {
+  static const char* const name = choose();
+  return name;
 }
 
 }  // namespace dgf

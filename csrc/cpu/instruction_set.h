@@ -1,7 +1,8 @@
-// Skeleton of a translation unit that holds one operator's kernels for one instruction set. The unit defines
-//   DGF_AVX2, DGF_AVX512 or DGF_NEON           the set,
-//   DGF_ARGUMENTS, DGF_MATH, DGF_KERNELS       the operator's headers (plain structs; formulas; bodies and `kTable`),
-// includes this, and returns DGF_TABLE: the table's address, or null where the set is none of this processor family.
+// Skeleton of an operator's cpu.cpp, which the build compiles once per instruction set: with DGF_AVX2, DGF_AVX512 or
+// DGF_NEON defined. The file defines
+//   DGF_ARGUMENTS, DGF_MATH, DGF_KERNELS       the operator's headers: plain structs; formulas; bodies and `kTable`,
+// includes this, and returns DGF_TABLE from DGF_TABLE_OF(operator): the table's address, or null where the set is none
+// of this processor family.
 // Standard headers come before the target pragma, so none of their inline functions is compiled for instructions that
 // the processor at hand may lack; no torch header comes at all.
 #include <cstdint>
@@ -10,9 +11,19 @@
 #include <immintrin.h>
 #endif
 
-#include "../common/scalar_math.h"
-#include "kernels.h"
+#include "cpu/kernels.h"
+#include "math/scalar_math.h"
 #include DGF_ARGUMENTS
+
+#if defined(DGF_AVX2)
+#define DGF_TABLE_OF(name) name##_avx2
+#elif defined(DGF_AVX512)
+#define DGF_TABLE_OF(name) name##_avx512
+#elif defined(DGF_NEON)
+#define DGF_TABLE_OF(name) name##_neon
+#else
+#error "compile this once per instruction set: with DGF_AVX2, DGF_AVX512 or DGF_NEON defined"
+#endif
 
 #if defined(DGF_AVX2) && defined(__x86_64__)
 #pragma GCC target("avx2,fma,f16c")
@@ -33,14 +44,15 @@
 #if defined(DGF_SET)
 #define DGF_LAMBDA_INLINE __attribute__((always_inline))
 #include DGF_MATH
+#include "math/philox.h"
 
 namespace dgf {
 namespace DGF_SET {
 // clang-format off: the order matters
-#include "vector.h"
-#include "vector_math.h"
-#include "lanes.h"
-#include "double_lanes.h"
+#include "cpu/vector.h"
+#include "cpu/vector_math.h"
+#include "cpu/lanes.h"
+#include "cpu/double_lanes.h"
 #include DGF_KERNELS
 // clang-format on
 }  // namespace DGF_SET

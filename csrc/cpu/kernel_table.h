@@ -4,13 +4,13 @@
 #define DGF_LAMBDA_INLINE __attribute__((always_inline))
 
 // clang-format off: the order matters
-#include "vector.h"
-#include "vector_math.h"
-#include "lanes.h"
-#include "noise.h"
-#include "../ops/bernoulli_log_likelihood/cpu_kernel.h"
-#include "../ops/gaussian_log_likelihood/cpu_kernel.h"
-#include "../ops/reparameterize_kl/cpu_kernel.h"
+#include "cpu/vector.h"
+#include "cpu/vector_math.h"
+#include "cpu/lanes.h"
+#include "cpu/noise.h"
+#include "ops/bernoulli_log_likelihood/cpu_kernel.h"
+#include "ops/gaussian_log_likelihood/cpu_kernel.h"
+#include "ops/reparameterize_kl/cpu_kernel.h"
 // clang-format on
 
 static const CpuKernels kTable = {

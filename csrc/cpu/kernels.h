@@ -55,52 +55,18 @@ struct LikelihoodArguments {
   bool grad_logvar_wide;  // rows still to be summed: of the accumulation type, in place of the input's
 };
 
-struct PosteriorArguments {
-  const void* mean;
-  const void* scale;
-  RowOperand prior_mean, prior_logvar;
-  const void* noise;  // null: generated from seed
-  uint64_t seed;
-  int64_t batch, columns, samples;
-  int scale_kind;
-  // Forward.
-  void* z;
-  void* kl_values;  // per element, accumulation type; null: only row sums, through partial
-  // Backward; incoming gradients may be null.
-  const void* grad_z;
-  const void* grad_kl;
-  bool grad_kl_elementwise;
-  double grad_kl_scale;           // used in place of grad_kl when it is null
-  const uint8_t* grad_kl_active;  // per column: 0 where free bits hold the gradient back; null: all active
-  void* grad_mean;
-  void* grad_scale;
-  void* grad_prior_mean;  // still to be summed over the rows that share a prior: of the accumulation type
-  void* grad_prior_logvar;
-};
-
 using LikelihoodKernel = void (*)(const LikelihoodArguments&, const Span&);
-using PosteriorKernel = void (*)(const PosteriorArguments&, const Span&);
 
-struct CpuKernels {
-  const char* name;
-  LikelihoodKernel bernoulli[kElements];                // row sums, or values
-  LikelihoodKernel bernoulli_backward[kElements];       // gradients
-  LikelihoodKernel bernoulli_with_gradient[kElements];  // row sums and gradients in one pass
-  LikelihoodKernel gaussian[kElements];
-  LikelihoodKernel gaussian_backward[kElements];
-  LikelihoodKernel gaussian_with_gradient[kElements];
-  PosteriorKernel reparameterize_kl[kElements];           // z and KL
-  PosteriorKernel reparameterize_kl_backward[kElements];  // gradients
-  PosteriorKernel kl_with_gradient[kElements];            // KL row sums and gradients in one pass, no z
-  // float noise of examples [begin, end) of one sample.
-  void (*philox_normal)(uint64_t seed, int64_t sample, int64_t begin, int64_t end, int64_t columns, float* noise);
+// One likelihood's kernels, for one instruction set.
+struct LikelihoodKernels {
+  const char* name;                                  // of the set
+  LikelihoodKernel values[kElements];                // row sums, or values
+  LikelihoodKernel gradients[kElements];             // gradients
+  LikelihoodKernel values_and_gradients[kElements];  // row sums and gradients in one pass
 };
 
-const CpuKernels* kernels_avx2();
-const CpuKernels* kernels_avx512();
-const CpuKernels* kernels_neon();
-
-// The best set that this processor runs, or the one forced by DEEPGEN_FAST_ISA; null when there is none.
-const CpuKernels* cpu_kernels();
+// Name of the best instruction set that this processor runs, or of the one forced by DEEPGEN_FAST_ISA; null when there
+// is none.
+const char* instruction_set();
 
 }  // namespace dgf

@@ -7,24 +7,29 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include <algorithm>
+#include <cstring>
 #include <initializer_list>
 #include <optional>
 #include <vector>
 
-#include "fresh_memory.h"
-#include "kernels.h"
+#include "cpu/fresh_memory.h"
+#include "cpu/kernels.h"
 
 namespace dgf {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-inline const CpuKernels& kernels() {
-  const CpuKernels* found = cpu_kernels();
-  STD_TORCH_CHECK(found != nullptr,
+// The table of the instruction set in use, among one operator's tables of each set; null ones are not built.
+template <class Kernels>
+const Kernels& choose_kernels(std::initializer_list<const Kernels*> tables) {
+  const char* name = instruction_set();
+  STD_TORCH_CHECK(name != nullptr,
                   "deepgen_fast: no CPU kernels for this processor (AVX2 with FMA, AVX-512 or NEON is needed) or for "
                   "the set named by DEEPGEN_FAST_ISA; use backend=\"reference\"");
-  return *found;
+  for (const Kernels* table : tables)
+    if (table && std::strcmp(table->name, name) == 0) return *table;
+  STD_TORCH_CHECK(false, "deepgen_fast: no kernels built for instruction set ", name);
 }
 
 inline Element element_of(const Tensor& tensor, const char* name) {

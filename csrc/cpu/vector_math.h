@@ -1,4 +1,4 @@
-// The primitives of common/scalar_math.h for 16 floats: polynomials, no libm, at most 1 ulp for exp and log.
+// The primitives of math/scalar_math.h for 16 floats: polynomials, no libm, at most 1 ulp for exp and log.
 //
 // Polynomials are evaluated as even and odd halves, in the square of the argument: as many instructions, in chains of
 // half the length. A processor holds two or three vectors' worth of instructions in flight, so it is the chain that

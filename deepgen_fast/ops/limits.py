@@ -1,4 +1,4 @@
-"""What the references do where a number leaves the dtype's range: the kernels' twins are in csrc/common/scalar_math.h.
+"""What the references do where a number leaves the dtype's range: the kernels' twins are in csrc/math/scalar_math.h.
 
 The limits that every backend keeps to: a value or gradient of finite input is the formula's in real numbers, infinite
 past the dtype's range and never NaN where there is a limit; a zero incoming gradient gives zero, whatever the slope.

@@ -1,4 +1,4 @@
-"""The activations that close a convolution or a batch norm: the Triton twin of csrc/common/activation.h."""
+"""The activations that close a convolution or a batch norm: the Triton twin of csrc/math/activation.h."""
 
 from __future__ import annotations
 

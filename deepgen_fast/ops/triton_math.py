@@ -1,4 +1,4 @@
-"""Scalar mathematics of the Triton kernels: each helper is the twin of the one in csrc/common/scalar_math.h.
+"""Scalar mathematics of the Triton kernels: each helper is the twin of the one in csrc/math/scalar_math.h.
 
 float32 goes through polynomials of explicit fused multiply-adds. ``tl.exp`` compiles to ``ex2.approx``, whose
 error grows with the argument and exceeds two units in the last place; these stay near one, cost about ten

@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "common/cuda_columns.cuh"
-#include "common/cuda_rows.cuh"
+#include "cuda/columns.cuh"
+#include "cuda/rows.cuh"
 #include "ops/batch_norm_act/kernels.cuh"
 #include "ops/few_channels/kernels.cuh"
 #include "ops/minibatch_discrimination/kernels.cuh"

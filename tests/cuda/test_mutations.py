@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(why_no_emulation() is not None, reason=str(why_n
 
 BARRIER = "__syncthreads();"
 HEADERS = (
-    "common/cuda_rows.cuh", "common/cuda_columns.cuh", "common/cuda_channels.cuh", "ops/few_channels/kernels.cuh",
+    "cuda/rows.cuh", "cuda/columns.cuh", "ops/batch_norm_act/channels.cuh", "ops/few_channels/kernels.cuh",
     "ops/minibatch_discrimination/kernels.cuh",
 )  # fmt: skip
 BARRIERS = [(header, index) for header in HEADERS for index in range((build.CSRC / header).read_text().count(BARRIER))]

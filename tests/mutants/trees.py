@@ -67,7 +67,8 @@ def _compile_command(extension: object, root: Path) -> list[str]:
         "-O1",
         "-fPIC",
         *macros,
-        *(f"-isystem{path}" for path in includes),
+        # As system headers they are none of what an object depends on; the repository's own are.
+        *(f"-I{path}" if Path(path) == root / "csrc" else f"-isystem{path}" for path in includes),
     ]
 
 
@@ -81,13 +82,14 @@ def build_cpu(root: Path) -> None:
         os.chdir(here)
     command = _compile_command(extension, root)
 
-    def compile_one(name: str) -> str:
+    def compile_one(unit: cpu.Unit) -> str:
         # The other instruction sets as they are in the repository: they only have to be there.
-        tree = ROOT if Path(name).stem in OTHER_SETS else root
-        return str(compiled([word.replace(str(root), str(tree)) for word in command], tree / name, tree, OBJECTS))
+        tree = ROOT if unit.instruction_set in OTHER_SETS else root
+        words = [*command, *(f"-D{name}" for name, _ in unit.macros())]
+        return str(compiled([word.replace(str(root), str(tree)) for word in words], tree / unit.source, tree, OBJECTS))
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        objects = list(pool.map(compile_one, extension.sources))
+        objects = list(pool.map(compile_one, cpu.units(extension.sources)))
     libraries = [*(f"-L{path}" for path in extension.library_dirs), *(f"-l{name}" for name in extension.libraries)]
     compiler = os.environ.get("CXX", "g++")
     run([compiler, "-shared", *objects, *extension.extra_link_args, *libraries, "-o", str(root / LIBRARY)])

@@ -1,8 +1,8 @@
 // Batch norm with an activation, and minibatch discrimination: every entry of BatchNormKernels and MinibatchKernels.
 #pragma once
 
-#include "../../csrc/ops/batch_norm_act/arguments.h"
-#include "../../csrc/ops/minibatch_discrimination/arguments.h"
+#include "ops/batch_norm_act/arguments.h"
+#include "ops/minibatch_discrimination/arguments.h"
 #include "values.h"
 
 namespace check {

@@ -9,7 +9,7 @@
 #define TABLE(name) *dgf::OF_SET(name, CHECKED_SET)()
 
 int main() {
-  check::rows(TABLE(kernels));
+  check::rows(TABLE(bernoulli), TABLE(gaussian), TABLE(reparameterize_kl));
   check::channels(TABLE(batch_norm), TABLE(minibatch));
   check::images(TABLE(convolution), TABLE(few_channels));
   return 0;

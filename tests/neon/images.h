@@ -1,8 +1,8 @@
 // The convolutions: every entry of ConvolutionKernels and FewChannelsKernels.
 #pragma once
 
-#include "../../csrc/ops/convolution/plan.h"
-#include "../../csrc/ops/few_channels/arguments.h"
+#include "ops/convolution/plan.h"
+#include "ops/few_channels/arguments.h"
 #include "values.h"
 
 namespace check {

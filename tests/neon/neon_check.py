@@ -1,4 +1,4 @@
-"""The NEON kernels against the x86 kernels, bit for bit: ``python tests/neon/neon_check.py``.
+"""The NEON kernels against the x86 kernels, bit for bit: ``python tests/neon/neon_check.py [-O2]``.
 
 Compiles every kernel table and ``driver.cpp`` twice, for AArch64 (cross compiler) and for this x86-64 processor, runs
 the first under qemu's user emulation and the second natively, and compares a hash of all outputs of every case. Needs
@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
+MACROS = {"avx2": "DGF_AVX2", "avx512": "DGF_AVX512", "neon": "DGF_NEON"}  # those of build_support/cpu.py
 CROSS, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
 # Those of build_support/cpu.py.
 FLAGS = (
@@ -39,9 +40,9 @@ def why_not() -> str | None:
     return f"not on the PATH: {', '.join(missing)} (g++-aarch64-linux-gnu, qemu-user)" if missing else None
 
 
-def sources(instruction_set: str) -> list[Path]:
-    """The kernel tables of an instruction set."""
-    return [CSRC / "cpu" / f"{instruction_set}.cpp", *sorted(CSRC.glob(f"ops/*/{instruction_set}.cpp"))]
+def sources() -> list[Path]:
+    """Each operator's kernels."""
+    return sorted(CSRC.glob("ops/*/cpu.cpp"))
 
 
 def runs_here(instruction_set: str) -> bool:
@@ -49,8 +50,12 @@ def runs_here(instruction_set: str) -> bool:
     return X86[instruction_set] <= words
 
 
-def build(folder: Path, compiler: str, instruction_set: str) -> Path:
-    """The driver with one set's tables; objects that are newer than all sources are kept."""
+def build(folder: Path, compiler: str, instruction_set: str, cross_optimization: str = "-O0") -> Path:
+    """The driver with one set's tables; objects that are newer than all sources are kept.
+
+    Args:
+        cross_optimization: "-O0" by default: the cross compiler's optimizer takes minutes, and must not change a bit.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     headers = [*CSRC.rglob("*.h"), *Path(__file__).parent.glob("*.h")]
     newest = max(path.stat().st_mtime for path in headers)
@@ -58,12 +63,12 @@ def build(folder: Path, compiler: str, instruction_set: str) -> Path:
     def compile_one(source: Path) -> str:
         made = folder / f"{source.parent.name}_{source.stem}.o"
         if not made.exists() or made.stat().st_mtime < max(newest, source.stat().st_mtime):
-            # The cross compiler's optimiser takes minutes, and must not change a bit.
-            options = ["-O0" if compiler == CROSS else "-O2", f"-DCHECKED_SET={instruction_set}"]
+            optimization = cross_optimization if compiler == CROSS else "-O2"
+            options = [optimization, f"-I{CSRC}", f"-DCHECKED_SET={instruction_set}", f"-D{MACROS[instruction_set]}"]
             subprocess.run([compiler, *FLAGS, *options, "-c", str(source), "-o", str(made)], check=True)
         return str(made)
 
-    units = [*sources(instruction_set), Path(__file__).with_name("driver.cpp")]
+    units = [*sources(), Path(__file__).with_name("driver.cpp")]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, units))
     driver = folder / "driver"
@@ -83,9 +88,9 @@ def run(command: list[str]) -> dict[str, str]:
     return found
 
 
-def compare(folder: Path = ROOT / "build" / "neon") -> tuple[str, bool]:
+def compare(folder: Path = ROOT / "build" / "neon", cross_optimization: str = "-O0") -> tuple[str, bool]:
     """A table of every entry, and whether all cases agree with every x86 set that runs here."""
-    emulated = run([EMULATOR, str(build(folder / "neon", CROSS, "neon"))])
+    emulated = run([EMULATOR, str(build(folder / f"neon{cross_optimization}", CROSS, "neon", cross_optimization))])
     runs = {name: run([str(build(folder / name, "g++", name))]) for name in X86 if runs_here(name)}
     assert emulated and runs, "this processor runs neither AVX2 nor AVX-512"
     text, agree = [f"{'entry':<52}{'cases':>6}  same bits as"], True
@@ -105,6 +110,6 @@ def compare(folder: Path = ROOT / "build" / "neon") -> tuple[str, bool]:
 if __name__ == "__main__":
     if reason := why_not():
         sys.exit(reason)
-    table, agree = compare()
+    table, agree = compare(cross_optimization=sys.argv[1] if len(sys.argv) > 1 else "-O0")
     print(table)
     sys.exit(not agree)

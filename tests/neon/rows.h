@@ -1,6 +1,9 @@
 // The likelihoods, the posterior and the noise: every entry of CpuKernels.
 #pragma once
 
+#include "ops/bernoulli_log_likelihood/arguments.h"
+#include "ops/gaussian_log_likelihood/arguments.h"
+#include "ops/reparameterize_kl/arguments.h"
 #include "values.h"
 
 namespace check {
@@ -23,19 +26,19 @@ void over_spans(const RowShape& s, F kernel) {
 }
 
 template <class T>
-void likelihoods(const dgf::CpuKernels& table) {
+void likelihoods(const dgf::LikelihoodKernels& bernoulli, const dgf::LikelihoodKernels& gaussian) {
   using A = Accumulate<T>;
   struct Entry {
     const char* name;
     const dgf::LikelihoodKernel* kernels;
     bool gaussian, gradient;
   };
-  const Entry entries[] = {{"bernoulli", table.bernoulli, false, false},
-                           {"bernoulli_backward", table.bernoulli_backward, false, true},
-                           {"bernoulli_with_gradient", table.bernoulli_with_gradient, false, true},
-                           {"gaussian", table.gaussian, true, false},
-                           {"gaussian_backward", table.gaussian_backward, true, true},
-                           {"gaussian_with_gradient", table.gaussian_with_gradient, true, true}};
+  const Entry entries[] = {{"bernoulli.values", bernoulli.values, false, false},
+                           {"bernoulli.gradients", bernoulli.gradients, false, true},
+                           {"bernoulli.values_and_gradients", bernoulli.values_and_gradients, false, true},
+                           {"gaussian.values", gaussian.values, true, false},
+                           {"gaussian.gradients", gaussian.gradients, true, true},
+                           {"gaussian.values_and_gradients", gaussian.values_and_gradients, true, true}};
   for (const Entry& entry : entries)
     for (const RowShape& s : kRowShapes)
       for (int option = 0; option < 12; ++option) {
@@ -71,7 +74,7 @@ void likelihoods(const dgf::CpuKernels& table) {
         } else if (option % 4 < 2) {
           a.values = values.data;
         }
-        report.begin(named<T>("CpuKernels", entry.name), std::to_string(s.columns) + "/" + std::to_string(option));
+        report.begin(named<T>("LikelihoodKernels", entry.name), std::to_string(s.columns) + "/" + std::to_string(option));
         over_spans(s, [&](const dgf::Span& span) { entry.kernels[element<T>()](a, span); });
         report.add(values);
         report.add(grad_output);
@@ -83,15 +86,15 @@ void likelihoods(const dgf::CpuKernels& table) {
 }
 
 template <class T>
-void posteriors(const dgf::CpuKernels& table) {
+void posteriors(const dgf::ReparameterizeKernels& table) {
   using A = Accumulate<T>;
   struct Entry {
     const char* name;
     const dgf::PosteriorKernel* kernels;
     int kind;
   };
-  const Entry entries[] = {{"reparameterize_kl", table.reparameterize_kl, 0},
-                           {"reparameterize_kl_backward", table.reparameterize_kl_backward, 1},
+  const Entry entries[] = {{"forward", table.forward, 0},
+                           {"backward", table.backward, 1},
                            {"kl_with_gradient", table.kl_with_gradient, 2}};
   for (const Entry& entry : entries)
     for (RowShape s : kRowShapes)
@@ -141,7 +144,7 @@ void posteriors(const dgf::CpuKernels& table) {
           a.grad_prior_mean = prior ? grad_prior_mean.data : nullptr;
           a.grad_prior_logvar = prior ? grad_prior_logvar.data : nullptr;
         }
-        report.begin(named<T>("CpuKernels", entry.name), std::to_string(s.columns) + "/" + std::to_string(option));
+        report.begin(named<T>("ReparameterizeKernels", entry.name), std::to_string(s.columns) + "/" + std::to_string(option));
         over_spans(s, [&](const dgf::Span& span) { entry.kernels[element<T>()](a, span); });
         for (const auto* buffer : {&z, &grad_mean, &grad_scale, &grad_prior_mean, &grad_prior_logvar})
           report.add(*buffer);
@@ -150,19 +153,21 @@ void posteriors(const dgf::CpuKernels& table) {
       }
 }
 
-inline void noise(const dgf::CpuKernels& table) {
+inline void noise(const dgf::ReparameterizeKernels& table) {
   for (const int64_t columns : {1, 3, 4, 17, 64, 2055})
     for (const int64_t begin : {int64_t{0}, (int64_t{1} << 32) - 2}) {
       Buffer<float> drawn(5 * columns);
-      report.begin("CpuKernels.philox_normal", std::to_string(columns) + "/" + std::to_string(begin));
+      report.begin("ReparameterizeKernels.philox_normal", std::to_string(columns) + "/" + std::to_string(begin));
       table.philox_normal(0xfedcba9876543210ull, 3, begin, begin + 5, columns, drawn.data - begin * columns);
       report.add(drawn);
       report.end();
     }
 }
 
-inline void rows(const dgf::CpuKernels& table) {
-  likelihoods<float>(table), likelihoods<double>(table), likelihoods<BFloat16>(table), likelihoods<Half>(table);
+inline void rows(const dgf::LikelihoodKernels& bernoulli, const dgf::LikelihoodKernels& gaussian,
+                 const dgf::ReparameterizeKernels& table) {
+  likelihoods<float>(bernoulli, gaussian), likelihoods<double>(bernoulli, gaussian);
+  likelihoods<BFloat16>(bernoulli, gaussian), likelihoods<Half>(bernoulli, gaussian);
   posteriors<float>(table), posteriors<double>(table), posteriors<BFloat16>(table), posteriors<Half>(table);
   noise(table);
 }

@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "../../csrc/cpu/kernels.h"
+#include "cpu/kernels.h"
 
 namespace check {
 

@@ -1,6 +1,6 @@
 // Noise of a batch's examples from `first` on, as the CUDA bodies draw it, where the batch may be too large to exist:
 // the bodies get addresses from which those rows' own are reached.
-#include "common/cuda_launch.h"
+#include "cuda/launch.h"
 #include "ops/reparameterize_kl/kernels.cuh"
 
 namespace {

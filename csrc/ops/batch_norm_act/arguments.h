@@ -1,7 +1,7 @@
 // What the launcher of batch_norm_act hands to the kernels.
 #pragma once
 
-#include "../../cpu/kernels.h"
+#include "cpu/kernels.h"
 
 namespace dgf {
 

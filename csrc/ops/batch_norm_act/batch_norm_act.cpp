@@ -1,8 +1,8 @@
 // Schemas and CPU launchers of channel_statistics, batch_norm_act and batch_norm_act_backward.
-#include "../../cpu/channels.h"
-#include "arguments.h"
-#include "channel_view.h"
-#include "math.h"
+#include "cpu/channels.h"
+#include "ops/batch_norm_act/arguments.h"
+#include "ops/batch_norm_act/channel_view.h"
+#include "ops/batch_norm_act/math.h"
 
 #include <torch/csrc/stable/library.h>
 

@@ -2,8 +2,8 @@
 // them.
 #pragma once
 
-#include "../../cpu/channels.h"
-#include "arguments.h"
+#include "cpu/channels.h"
+#include "ops/batch_norm_act/arguments.h"
 
 #include <algorithm>
 #include <numeric>

@@ -1,5 +1,5 @@
 // Batch normalisation with an activation: statistics, forward, and the two passes of backward.
-// Included once per instruction set, see csrc/cpu/instruction_set.h.
+// Included once per instruction set, see cpu/instruction_set.h.
 
 // A channel's parameters beside the elements of a row: one an element, or the same 16 all along.
 template <class A>

@@ -1,5 +1,5 @@
-#include "common/cuda_activation_call.h"
-#include "common/cuda_rows.cuh"
+#include "cuda/activation_call.h"
+#include "cuda/rows.cuh"
 #include "ops/batch_norm_act/kernels.cuh"
 
 namespace dgf::cuda {

@@ -1,8 +1,8 @@
-// CUDA bodies (common/cuda_channels.cuh) of channel statistics and of batch norm with its activation, both ways.
+// CUDA bodies (ops/batch_norm_act/channels.cuh) of channel statistics and of batch norm with its activation, both ways.
 #pragma once
 
-#include "common/cuda_activation.cuh"
-#include "common/cuda_channels.cuh"
+#include "cuda/activation.cuh"
+#include "ops/batch_norm_act/channels.cuh"
 
 namespace dgf::cuda {
 

@@ -2,7 +2,7 @@
 // backward, per element; the statistics' combination and the coefficients of a channel, in double.
 #pragma once
 
-#include "../../common/activation.h"
+#include "math/activation.h"
 
 namespace dgf {
 

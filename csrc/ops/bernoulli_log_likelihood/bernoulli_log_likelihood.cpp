@@ -1,7 +1,8 @@
 // Schema and CPU launchers of bernoulli_log_likelihood.
-#include "../likelihood_launch.h"
-
 #include <torch/csrc/stable/library.h>
+
+#include "cpu/likelihood_launch.h"
+#include "ops/bernoulli_log_likelihood/arguments.h"
 
 namespace dgf {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 Tensor bernoulli_log_likelihood(const Tensor& logits, const Tensor& target, std::optional<Tensor> mask,
                                 bool elementwise) {
   const LikelihoodInputs in(logits, target, std::nullopt, mask);
-  return likelihood_values(in, elementwise, kernels().bernoulli);
+  return likelihood_values(in, elementwise, bernoulli_kernels().values);
 }
 
 std::tuple<Tensor, Tensor> bernoulli_log_likelihood_backward(const Tensor& grad, const Tensor& logits,
@@ -17,11 +18,17 @@ std::tuple<Tensor, Tensor> bernoulli_log_likelihood_backward(const Tensor& grad,
                                                              bool elementwise, bool need_logits, bool need_target) {
   const LikelihoodInputs in(logits, target, std::nullopt, mask);
   LikelihoodGradients out(in, need_logits, need_target, false);
-  likelihood_gradients(in, grad, elementwise, out, kernels().bernoulli_backward);
+  likelihood_gradients(in, grad, elementwise, out, bernoulli_kernels().gradients);
   return {out.output, out.target};
 }
 
 }  // namespace
+
+const LikelihoodKernels& bernoulli_kernels() {
+  static const auto& found =
+      choose_kernels<LikelihoodKernels>({bernoulli_avx2(), bernoulli_avx512(), bernoulli_neon()});
+  return found;
+}
 
 STABLE_TORCH_LIBRARY_FRAGMENT(deepgen_fast, m) {
   m.def("bernoulli_log_likelihood(Tensor logits, Tensor target, Tensor? mask, bool elementwise) -> Tensor");

@@ -1,5 +1,5 @@
 // Bernoulli log-likelihood over rows: values, gradients, or both in one pass over memory.
-// Included once per instruction set, see csrc/cpu.
+// Included once per instruction set, see cpu/instruction_set.h.
 
 // The sum of some vectors of bernoulli_value. The logarithms log(1 + decay) are that of one product, a multiply-add a
 // vector in place of a polynomial. The product lacks 1, so that decays far below 1 keep their accuracy.
@@ -82,3 +82,13 @@ void bernoulli_rows(const LikelihoodArguments& a, const Span& s) {
     if (plain_call(a) && (!kGradient || a.grad_output)) return bernoulli_walk<T, kValue, kGradient, true>(a, s);
   bernoulli_walk<T, kValue, kGradient, false>(a, s);
 }
+
+static const LikelihoodKernels kTable = {
+    DGF_SET_NAME,
+    {bernoulli_rows<float, true, false>, bernoulli_rows<double, true, false>, bernoulli_rows<BFloat16, true, false>,
+     bernoulli_rows<Half, true, false>},
+    {bernoulli_rows<float, false, true>, bernoulli_rows<double, false, true>, bernoulli_rows<BFloat16, false, true>,
+     bernoulli_rows<Half, false, true>},
+    {bernoulli_rows<float, true, true>, bernoulli_rows<double, true, true>, bernoulli_rows<BFloat16, true, true>,
+     bernoulli_rows<Half, true, true>},
+};

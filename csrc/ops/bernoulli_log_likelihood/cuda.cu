@@ -1,4 +1,4 @@
-#include "common/cuda_likelihood_call.h"
+#include "cuda/likelihood_call.h"
 #include "ops/bernoulli_log_likelihood/formula.cuh"
 
 namespace dgf::cuda {

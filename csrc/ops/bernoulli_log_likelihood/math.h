@@ -1,7 +1,7 @@
 // Bernoulli log-likelihood of one pixel from its logit, and its derivatives (chapter equations 13.16, 13.17).
 #pragma once
 
-#include "../../common/weighted.h"
+#include "math/weighted.h"
 
 namespace dgf {
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../../cpu/kernels.h"
+#include "cpu/kernels.h"
 
 namespace dgf {
 
@@ -57,6 +57,7 @@ using ConvolutionKernel = void (*)(const ConvolutionArguments&, const Blocks&, c
 using WorkspaceBytes = int64_t (*)(const ConvolutionShape&, const Blocks&, int64_t rows, int64_t columns);
 
 struct ConvolutionKernels {
+  const char* name;
   int64_t rows[kElements], panel[kElements];  // shape of the product's register tile
   ConvolutionKernel conv_transpose2d[kElements], conv2d[kElements], conv2d_weight_gradient[kElements];
   WorkspaceBytes image_workspace[kElements], weight_workspace[kElements];

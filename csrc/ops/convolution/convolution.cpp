@@ -3,22 +3,18 @@
 #include <torch/csrc/stable/library.h>
 
 #include <cstring>
-#include <string>
 
-#include "../../cpu/channels.h"
-#include "plan.h"
-#include "workspace.h"
+#include "cpu/channels.h"
+#include "ops/convolution/plan.h"
+#include "ops/convolution/workspace.h"
 
 namespace dgf {
 namespace {
 
 const ConvolutionKernels& convolutions() {
-  const std::string name = kernels().name;
-  const ConvolutionKernels* found = name == "avx512" ? convolution_avx512()
-                                    : name == "avx2" ? convolution_avx2()
-                                                     : convolution_neon();
-  STD_TORCH_CHECK(found != nullptr, "deepgen_fast: no convolution kernels for ", name);
-  return *found;
+  static const auto& found =
+      choose_kernels<ConvolutionKernels>({convolution_avx2(), convolution_avx512(), convolution_neon()});
+  return found;
 }
 
 // A copy of an image in the memory format that it does not have. PyTorch's own gathers number by number.

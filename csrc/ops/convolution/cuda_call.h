@@ -5,9 +5,9 @@
 // what one tile takes) of transformed images, which are handled in chunks of tiles.
 #pragma once
 
-#include "common/cuda_activation_call.h"
-#include "common/cuda_product.h"
-#include "common/cuda_rows.cuh"
+#include "cuda/activation_call.h"
+#include "cuda/product.h"
+#include "cuda/rows.cuh"
 #include "ops/convolution/cuda_tiles.cuh"
 #include "ops/convolution/cuda_weights.cuh"
 

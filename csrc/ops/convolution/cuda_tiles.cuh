@@ -3,8 +3,8 @@
 // a pack of channels of one tile: kWide of them, which 128-bit accesses carry, where alignment allows, else one.
 #pragma once
 
-#include "common/cuda_activation.cuh"
-#include "common/cuda_channels.cuh"
+#include "cuda/activation.cuh"
+#include "ops/batch_norm_act/channels.cuh"
 #include "ops/convolution/cuda_geometry.h"
 
 namespace dgf::cuda {

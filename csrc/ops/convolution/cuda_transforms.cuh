@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "common/scalar_math.h"
+#include "math/scalar_math.h"
 
 namespace dgf::cuda {
 

@@ -1,23 +1,19 @@
-// The convolutions of one instruction set: included by avx2.cpp, avx512.cpp and neon.cpp inside their namespace.
-
-#define DGF_LAMBDA_INLINE __attribute__((always_inline))
+// The convolutions of one instruction set, see cpu/instruction_set.h.
 
 // clang-format off: the order matters
-#include "../../cpu/vector.h"
-#include "../../cpu/vector_math.h"
-#include "../../cpu/lanes.h"
-#include "filtering.h"
-#include "product.h"
-#include "geometry.h"
-#include "weights.h"
-#include "images.h"
-#include "weight_gradient.h"
-#include "transpose.h"
+#include "ops/convolution/filtering.h"
+#include "ops/convolution/product.h"
+#include "ops/convolution/geometry.h"
+#include "ops/convolution/weights.h"
+#include "ops/convolution/images.h"
+#include "ops/convolution/weight_gradient.h"
+#include "ops/convolution/transpose.h"
 // clang-format on
 
 #define DGF_EACH_ELEMENT(entry) {entry<float>, entry<double>, entry<BFloat16>, nullptr}
 
-static const ConvolutionKernels kConvolutions = {
+static const ConvolutionKernels kTable = {
+    DGF_SET_NAME,
     {RegisterTile<Floats>::kRows, RegisterTile<Doubles>::kRows, RegisterTile<Floats>::kRows, 0},
     {RegisterTile<Floats>::kVectors * kLanes, RegisterTile<Doubles>::kVectors * kLanes,
      RegisterTile<Floats>::kVectors * kLanes, 0},

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "arguments.h"
+#include "ops/convolution/arguments.h"
 
 namespace dgf {
 

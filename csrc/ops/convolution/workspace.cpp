@@ -1,4 +1,4 @@
-#include "workspace.h"
+#include "ops/convolution/workspace.h"
 
 #include <cstdlib>
 #include <new>

@@ -1,7 +1,7 @@
 // What the launcher of the few-channel convolutions hands to the kernels.
 #pragma once
 
-#include "../../cpu/kernels.h"
+#include "cpu/kernels.h"
 
 namespace dgf {
 

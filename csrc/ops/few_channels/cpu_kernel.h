@@ -1,9 +1,9 @@
 // Convolutions between a small image of many channels and a large one of few: each is one product in cache, and what
-// turns the large image's rows into a matrix or back. Included once per instruction set, see csrc/cpu.
+// turns the large image's rows into a matrix or back. Included once per instruction set, see cpu/instruction_set.h.
 
-#include "../../cpu/product.h"
-#include "../../cpu/scratch.h"
-#include "rows.h"
+#include "cpu/product.h"
+#include "cpu/scratch.h"
+#include "ops/few_channels/rows.h"
 
 // Rows [begin, end) of the large image. Each pixel of the small one gives a row of all taps; an output pixel gathers
 // the taps that fall on it, so that it is written once, and passes the epilogue on its way.

@@ -1,7 +1,7 @@
-#include "common/cuda_activation_call.h"
-#include "common/cuda_columns.cuh"
-#include "common/cuda_product.h"
-#include "common/cuda_rows.cuh"
+#include "cuda/activation_call.h"
+#include "cuda/columns.cuh"
+#include "cuda/product.h"
+#include "cuda/rows.cuh"
 #include "ops/few_channels/kernels.cuh"
 
 namespace dgf::cuda {

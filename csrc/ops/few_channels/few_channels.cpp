@@ -3,9 +3,9 @@
 //
 // Memory format: an output is channels last, unless the image that comes in is contiguous, which gives a contiguous
 // one. Both are read and written as they lie.
-#include "../../common/activation.h"
-#include "../../cpu/channels.h"
-#include "arguments.h"
+#include "math/activation.h"
+#include "cpu/channels.h"
+#include "ops/few_channels/arguments.h"
 
 #include <torch/csrc/stable/library.h>
 

@@ -3,8 +3,8 @@
 // stride * i - padding + tap of the large are joined along an axis, as in ops/convolution/cuda_geometry.h.
 #pragma once
 
-#include "common/cuda_activation.cuh"
-#include "common/cuda_channels.cuh"
+#include "cuda/activation.cuh"
+#include "ops/batch_norm_act/channels.cuh"
 
 namespace dgf::cuda {
 

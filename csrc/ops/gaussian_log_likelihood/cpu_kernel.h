@@ -1,5 +1,5 @@
 // Gaussian log-likelihood over rows: values, gradients, or both in one pass over memory.
-// Included once per instruction set, see csrc/cpu.
+// Included once per instruction set, see cpu/instruction_set.h.
 
 // What is known of a call when its loop is compiled: nothing, or that it is plain (lanes.h) and where variances are.
 enum class GaussianCall : int { kAny, kPlainUnit, kPlainPerPixel };
@@ -78,3 +78,13 @@ void gaussian_rows(const LikelihoodArguments& a, const Span& s) {
                            : gaussian_walk<T, kValue, kGradient, GaussianCall::kPlainUnit>(a, s);
   gaussian_walk<T, kValue, kGradient, GaussianCall::kAny>(a, s);
 }
+
+static const LikelihoodKernels kTable = {
+    DGF_SET_NAME,
+    {gaussian_rows<float, true, false>, gaussian_rows<double, true, false>, gaussian_rows<BFloat16, true, false>,
+     gaussian_rows<Half, true, false>},
+    {gaussian_rows<float, false, true>, gaussian_rows<double, false, true>, gaussian_rows<BFloat16, false, true>,
+     gaussian_rows<Half, false, true>},
+    {gaussian_rows<float, true, true>, gaussian_rows<double, true, true>, gaussian_rows<BFloat16, true, true>,
+     gaussian_rows<Half, true, true>},
+};

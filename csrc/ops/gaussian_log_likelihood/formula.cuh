@@ -1,7 +1,7 @@
-// The Gaussian likelihood as the CUDA body of all likelihoods takes it (common/cuda_likelihood.cuh).
+// The Gaussian likelihood as the CUDA body of all likelihoods takes it (cuda/likelihood.cuh).
 #pragma once
 
-#include "common/cuda_likelihood.cuh"
+#include "cuda/likelihood.cuh"
 #include "ops/gaussian_log_likelihood/math.h"
 
 namespace dgf::cuda {

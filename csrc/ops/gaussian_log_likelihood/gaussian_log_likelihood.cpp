@@ -1,7 +1,8 @@
 // Schema and CPU launchers of gaussian_log_likelihood.
-#include "../likelihood_launch.h"
-
 #include <torch/csrc/stable/library.h>
+
+#include "cpu/likelihood_launch.h"
+#include "ops/gaussian_log_likelihood/arguments.h"
 
 namespace dgf {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 Tensor gaussian_log_likelihood(const Tensor& mean, const Tensor& target, std::optional<Tensor> logvar,
                                std::optional<Tensor> mask, bool elementwise) {
   const LikelihoodInputs in(mean, target, logvar, mask);
-  return likelihood_values(in, elementwise, kernels().gaussian);
+  return likelihood_values(in, elementwise, gaussian_kernels().values);
 }
 
 std::tuple<Tensor, Tensor, Tensor> gaussian_log_likelihood_backward(const Tensor& grad, const Tensor& mean,
@@ -19,11 +20,16 @@ std::tuple<Tensor, Tensor, Tensor> gaussian_log_likelihood_backward(const Tensor
                                                                     bool need_logvar) {
   const LikelihoodInputs in(mean, target, logvar, mask);
   LikelihoodGradients out(in, need_mean, need_target, need_logvar);
-  likelihood_gradients(in, grad, elementwise, out, kernels().gaussian_backward);
+  likelihood_gradients(in, grad, elementwise, out, gaussian_kernels().gradients);
   return {out.output, out.target, out.logvar};
 }
 
 }  // namespace
+
+const LikelihoodKernels& gaussian_kernels() {
+  static const auto& found = choose_kernels<LikelihoodKernels>({gaussian_avx2(), gaussian_avx512(), gaussian_neon()});
+  return found;
+}
 
 STABLE_TORCH_LIBRARY_FRAGMENT(deepgen_fast, m) {
   m.def(

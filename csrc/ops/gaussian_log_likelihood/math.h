@@ -1,7 +1,7 @@
 // Gaussian log-likelihood of one pixel, and its derivatives (chapter equations 13.18 and 13.28).
 #pragma once
 
-#include "../../common/weighted.h"
+#include "math/weighted.h"
 
 namespace dgf {
 

@@ -1,7 +1,7 @@
 // What the launcher of minibatch discrimination hands to the kernels.
 #pragma once
 
-#include "../../cpu/kernels.h"
+#include "cpu/kernels.h"
 
 namespace dgf {
 

@@ -1,8 +1,8 @@
 // Minibatch discrimination, 16 kernels in the lanes of a vector. Each pair of examples is visited once: its distance
-// and its similarity serve both. Included once per instruction set, see csrc/cpu.
+// and its similarity serve both. Included once per instruction set, see cpu/instruction_set.h.
 
 // clang-format off: the order matters
-#include "../../cpu/scratch.h"
+#include "cpu/scratch.h"
 // clang-format on
 
 DGF_INLINE Floats turn_sign(const Floats& magnitude, const Floats& by) {

@@ -1,4 +1,4 @@
-#include "common/cuda_launch.h"
+#include "cuda/launch.h"
 #include "ops/minibatch_discrimination/kernels.cuh"
 
 namespace dgf::cuda {

@@ -3,7 +3,7 @@
 // atomics, and each sum is added up in one order.
 #pragma once
 
-#include "common/cuda_rows.cuh"
+#include "cuda/rows.cuh"
 #include "ops/minibatch_discrimination/math.h"
 
 namespace dgf::cuda {

@@ -1,7 +1,7 @@
 // Minibatch discrimination (Salimans et al. 2016, section 3.2): o_i = sum over j of exp(-||M_i - M_j||_1).
 #pragma once
 
-#include "../../common/scalar_math.h"
+#include "math/scalar_math.h"
 
 namespace dgf {
 

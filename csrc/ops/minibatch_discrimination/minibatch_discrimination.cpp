@@ -1,6 +1,6 @@
 // Schema and CPU launchers of minibatch_discrimination.
-#include "../../cpu/channels.h"
-#include "arguments.h"
+#include "cpu/channels.h"
+#include "ops/minibatch_discrimination/arguments.h"
 
 #include <torch/csrc/stable/library.h>
 

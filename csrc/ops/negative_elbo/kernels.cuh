@@ -1,7 +1,7 @@
-// CUDA bodies (common/cuda_rows.cuh) of negative_elbo; the pixels take the likelihoods' own (cuda_likelihood.cuh).
+// CUDA bodies (cuda/rows.cuh) of negative_elbo; the pixels take the likelihoods' own (cuda_likelihood.cuh).
 #pragma once
 
-#include "common/cuda_posterior.cuh"
+#include "ops/reparameterize_kl/posterior.cuh"
 
 namespace dgf::cuda {
 

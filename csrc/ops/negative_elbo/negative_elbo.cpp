@@ -1,9 +1,11 @@
 // Schema and CPU launcher of negative_elbo: the loss and all its gradients in one pass over pixels and latents.
 #include <torch/csrc/stable/library.h>
 
-#include "../../common/weighted.h"
-#include "../likelihood_launch.h"
-#include "../posterior_launch.h"
+#include "math/weighted.h"
+#include "cpu/likelihood_launch.h"
+#include "ops/bernoulli_log_likelihood/arguments.h"
+#include "ops/gaussian_log_likelihood/arguments.h"
+#include "ops/reparameterize_kl/posterior_launch.h"
 
 namespace dgf {
 namespace {
@@ -66,10 +68,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
   pixel_arguments.grad_scale = incoming * -per_example / static_cast<double>(samples);
   LikelihoodGradients pixel_gradients(pixels, need_gradients, false, need_gradients && pixels.logvar.has_value());
   pixel_gradients.bind(pixel_arguments);
-  const CpuKernels& table = kernels();
-  const LikelihoodKernel* pixel_table = need_gradients
-                                            ? (bernoulli ? table.bernoulli_with_gradient : table.gaussian_with_gradient)
-                                            : (bernoulli ? table.bernoulli : table.gaussian);
+  const LikelihoodKernels& table = bernoulli ? bernoulli_kernels() : gaussian_kernels();
+  const LikelihoodKernel* pixel_table = need_gradients ? table.values_and_gradients : table.values;
   const LikelihoodKernel pixel_kernel = pixel_table[static_cast<int>(element_of(pixels.output, "decoder_output"))];
   std::vector<double> log_likelihood =
       over_rows(pixels.view, 1, [&](const Span& span) { pixel_kernel(pixel_arguments, span); });
@@ -80,7 +80,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> negative_elbo
   // Latents.
   PosteriorArguments latent_arguments = latents.arguments;
   latent_arguments.grad_kl_scale = incoming * beta * per_example;
-  const PosteriorKernel latent_kernel = latents.choose(table.kl_with_gradient);
+  const PosteriorKernel latent_kernel = latents.choose(reparameterize_kl_kernels().kl_with_gradient);
   const auto walk_latents = [&] {
     return over_rows(latents.view, kPosteriorWeight, [&](const Span& span) { latent_kernel(latent_arguments, span); });
   };

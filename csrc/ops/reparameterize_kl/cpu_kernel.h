@@ -1,5 +1,6 @@
 // Reparameterization and KL over rows: z and KL, their gradients, or KL with its gradients in one pass.
-// Included once per instruction set, see csrc/cpu. A span's rows are examples; samples are walked inside.
+// Included once per instruction set, see cpu/instruction_set.h. A span's rows are examples; samples are walked inside.
+#include "cpu/noise.h"
 
 // Noise in cache: 4096 floats, enough rows (or enough of one long row) to amortise the per-tile work.
 constexpr int64_t kNoiseTile = 4096;
@@ -206,3 +207,14 @@ DGF_BY_SCALE_KIND(reparameterize_kl_any, reparameterize_kl_rows)
 DGF_BY_SCALE_KIND(reparameterize_kl_backward_any, reparameterize_kl_backward_rows)
 DGF_BY_SCALE_KIND(kl_with_gradient_any, kl_with_gradient_rows)
 #undef DGF_BY_SCALE_KIND
+
+static const ReparameterizeKernels kTable = {
+    DGF_SET_NAME,
+    {reparameterize_kl_any<float>, reparameterize_kl_any<double>, reparameterize_kl_any<BFloat16>,
+     reparameterize_kl_any<Half>},
+    {reparameterize_kl_backward_any<float>, reparameterize_kl_backward_any<double>,
+     reparameterize_kl_backward_any<BFloat16>, reparameterize_kl_backward_any<Half>},
+    {kl_with_gradient_any<float>, kl_with_gradient_any<double>, kl_with_gradient_any<BFloat16>,
+     kl_with_gradient_any<Half>},
+    philox_normal,
+};

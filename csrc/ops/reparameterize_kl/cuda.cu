@@ -1,4 +1,4 @@
-#include "common/cuda_posterior_call.h"
+#include "ops/reparameterize_kl/posterior_call.h"
 #include "ops/reparameterize_kl/kernels.cuh"
 
 namespace dgf::cuda {

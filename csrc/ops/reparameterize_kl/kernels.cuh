@@ -1,8 +1,8 @@
-// CUDA bodies (common/cuda_rows.cuh) of reparameterize_kl, its backward, and philox_normal.
+// CUDA bodies (cuda/rows.cuh) of reparameterize_kl, its backward, and philox_normal.
 #pragma once
 
-#include "common/cuda_noise.cuh"
-#include "common/cuda_posterior.cuh"
+#include "cuda/noise.cuh"
+#include "ops/reparameterize_kl/posterior.cuh"
 
 namespace dgf::cuda {
 

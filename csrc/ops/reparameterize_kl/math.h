@@ -1,8 +1,8 @@
 // Reparameterization z = mean + sigma * noise (13.27) and the KL divergence of two diagonal Gaussians (13.25, 13.26).
 #pragma once
 
-#include "../../common/activation.h"
-#include "../../common/weighted.h"
+#include "math/activation.h"
+#include "math/weighted.h"
 
 namespace dgf {
 

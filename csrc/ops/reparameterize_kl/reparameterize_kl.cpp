@@ -1,7 +1,7 @@
 // Schemas and CPU launchers of reparameterize_kl and of the noise it draws.
 #include <torch/csrc/stable/library.h>
 
-#include "../posterior_launch.h"
+#include "ops/reparameterize_kl/posterior_launch.h"
 
 namespace dgf {
 namespace {
@@ -47,7 +47,7 @@ std::tuple<Tensor, Tensor> reparameterize_kl(const Tensor& mean, const Tensor& s
                                    : empty({in.view.rows}, accumulation_type(in.mean));
   arguments.z = z.mutable_data_ptr();
   if (elementwise_kl) arguments.kl_values = kl.mutable_data_ptr();
-  const PosteriorKernel kernel = in.choose(kernels().reparameterize_kl);
+  const PosteriorKernel kernel = in.choose(reparameterize_kl_kernels().forward);
   const std::vector<double> sums = over_rows(in.view, kPosteriorWeight * std::max<int64_t>(1, arguments.samples),
                                              [&](const Span& span) { kernel(arguments, span); });
   if (!elementwise_kl) store_rows(sums, in.view.rows, 1.0, kl);
@@ -89,7 +89,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> reparameterize_kl_backward(
     torch::stable::zero_(grad_prior_mean);
     torch::stable::zero_(grad_prior_logvar);
   }
-  const PosteriorKernel kernel = in.choose(kernels().reparameterize_kl_backward);
+  const PosteriorKernel kernel = in.choose(reparameterize_kl_kernels().backward);
   over_rows(in.view, kPosteriorWeight * std::max<int64_t>(1, arguments.samples),
             [&](const Span& span) { kernel(arguments, span); });
   return {grad_mean, grad_scale, grad_prior_mean, grad_prior_logvar};
@@ -108,8 +108,8 @@ Tensor philox_normal(const Tensor& seed, std::vector<int64_t> size, bool samples
   torch::stable::parallel_for(0, view.rows, grain, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end;) {  // a range of rows may cross samples
       const int64_t sample = row / batch, stop = std::min(end, (sample + 1) * batch);
-      kernels().philox_normal(key, sample, row - sample * batch, stop - sample * batch, view.columns,
-                              out + sample * batch * view.columns);
+      reparameterize_kl_kernels().philox_normal(key, sample, row - sample * batch, stop - sample * batch, view.columns,
+                                                out + sample * batch * view.columns);
       row = stop;
     }
   });
@@ -117,6 +117,12 @@ Tensor philox_normal(const Tensor& seed, std::vector<int64_t> size, bool samples
 }
 
 }  // namespace
+
+const ReparameterizeKernels& reparameterize_kl_kernels() {
+  static const auto& found = choose_kernels<ReparameterizeKernels>(
+      {reparameterize_kl_avx2(), reparameterize_kl_avx512(), reparameterize_kl_neon()});
+  return found;
+}
 
 STABLE_TORCH_LIBRARY_FRAGMENT(deepgen_fast, m) {
   m.def(

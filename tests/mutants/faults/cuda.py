@@ -2,17 +2,17 @@
 
 from mutants.fault import Fault
 
-_OPS, _COMMON = "csrc/ops", "csrc/common"
+_OPS, _CUDA = "csrc/ops", "csrc/cuda"
 
 FAULTS = (
     Fault(
-        f"{_COMMON}/cuda_rows.cuh",
+        f"{_CUDA}/rows.cuh",
         "    if (lane == 0 && unit < summed)\n",
         "    if (lane == 0)\n",
         "tests/cuda/test_accuracy.py tests/cuda/test_public_operators.py",
     ),
     Fault(
-        f"{_COMMON}/cuda_rows.cuh",
+        f"{_CUDA}/rows.cuh",
         "const int64_t end = min(begin + plan.segment_size, plan.columns);",
         "const int64_t end = begin + plan.segment_size;",
         "tests/cuda/test_accuracy.py tests/cuda/test_public_operators.py",
@@ -48,7 +48,7 @@ FAULTS = (
         "tests/cuda/test_convolution.py",
     ),
     Fault(
-        f"{_COMMON}/cuda_channels.cuh",
+        f"{_OPS}/batch_norm_act/channels.cuh",
         "pivot[i] = values[i] - values[i] == C(0) ? values[i] : C(0);",
         "pivot[i] = C(0);",
         "tests/cuda/test_batch_norm_act.py",
