@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from benchmarks.gan_step.plain import LATENT_DIM, PlainStep, batches, networks
 from deepgen_fast.data import load_dataset
 from deepgen_fast.models import dcgan
-from deepgen_fast.trainers import GANTrainer, save_image_grid
+from deepgen_fast.training import GANTrainer, save_image_grid
 
 SIZE, BATCH, SAMPLES = 32, 64, 4500
 MEASUREMENTS = 8  # of each run, at even distances

@@ -19,7 +19,7 @@ from benchmarks.convolution.timing import quantile, take_turns
 from benchmarks.gan_step.plain import PlainStep, batches, networks
 from deepgen_fast.data import make_batches
 from deepgen_fast.models import dcgan
-from deepgen_fast.trainers import GANTrainer
+from deepgen_fast.training import GANTrainer
 
 HERE = Path(__file__).parent
 SIZE, CHANNELS, EXAMPLES = 64, 3, 512

@@ -20,7 +20,7 @@ from benchmarks.systems.matching import counts_of, majority
 from benchmarks.systems.training import trained
 from deepgen_fast.data import Split, load_dataset
 from deepgen_fast.models import CatGAN, catgan
-from deepgen_fast.trainers import save_image_grid
+from deepgen_fast.training import save_image_grid
 
 CLUSTERS = 20
 COLUMNS = 10  # of the picture

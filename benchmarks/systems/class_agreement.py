@@ -15,7 +15,7 @@ from benchmarks.systems.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import SampleEvaluator, classification_accuracy, digit_classifier
 from deepgen_fast.models.labels import labels_in_turn
-from deepgen_fast.trainers import save_image_grid
+from deepgen_fast.training import save_image_grid
 
 SAMPLES = 2000  # as many of each class
 ROWS = 10  # of the picture, which has a column for each class

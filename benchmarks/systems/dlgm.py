@@ -17,7 +17,9 @@ import torch
 from benchmarks.systems.acceptance import Claim, Options, accept
 from benchmarks.systems.training import trained
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood
-from deepgen_fast.trainers import RunConfig, load_run_data, save_image_grid
+from deepgen_fast.runs import load_run_data
+from deepgen_fast.systems import RunConfig
+from deepgen_fast.training import save_image_grid
 
 SAMPLES = 500  # of z a digit
 STEPS: dict[str, Any] = {

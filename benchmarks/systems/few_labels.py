@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.systems.training import trained
 from deepgen_fast.data import DatasetSplits, Split, keep_labels
 from deepgen_fast.random import seeded
-from deepgen_fast.trainers import RunConfig
+from deepgen_fast.systems import RunConfig
 
 LABELS = 10  # a class
 

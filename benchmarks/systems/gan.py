@@ -17,7 +17,7 @@ from deepgen_fast.data.mixtures import ring_of_gaussians
 from deepgen_fast.metrics import modes_found
 from deepgen_fast.models import fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective
-from deepgen_fast.trainers import GANTrainer
+from deepgen_fast.training import GANTrainer
 
 EPOCHS = 20
 

@@ -24,7 +24,7 @@ from deepgen_fast.models import InfoGAN
 from deepgen_fast.models.labels import labels_in_turn
 from deepgen_fast.nn.batch_norm import batch_statistics
 from deepgen_fast.random import BatchNoise
-from deepgen_fast.trainers import save_image_grid
+from deepgen_fast.training import save_image_grid
 
 SAMPLES = 2000  # as many of each code
 BATCH = 100

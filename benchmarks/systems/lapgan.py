@@ -25,7 +25,7 @@ from deepgen_fast.models import LAPGAN
 from deepgen_fast.models.laplacian_gan import combine
 from deepgen_fast.models.laplacian_pyramid import gaussian_pyramid, laplacian_pyramid, reconstruct, up
 from deepgen_fast.random import BatchNoise
-from deepgen_fast.trainers import save_image_grid
+from deepgen_fast.training import save_image_grid
 
 SIZE, LEVELS = 32, 3
 ROWS = 10  # of the picture

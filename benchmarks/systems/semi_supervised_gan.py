@@ -16,7 +16,7 @@ from benchmarks.systems.acceptance import Claim, Options, accept
 from benchmarks.systems.few_labels import compare, labels_of, predictions
 from deepgen_fast.data import Split, load_dataset
 from deepgen_fast.models import semi_supervised_gan
-from deepgen_fast.trainers import save_image_grid
+from deepgen_fast.training import save_image_grid
 
 COLUMNS = 10  # of the picture
 

@@ -21,7 +21,8 @@ from deepgen_fast.cli.runs import Run, open_run
 from deepgen_fast.cli.sentences import homotopies
 from deepgen_fast.data import DatasetSplits
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood, perplexity_per_word
-from deepgen_fast.trainers import RunConfig, load_run_data, train
+from deepgen_fast.runs import load_run_data, train
+from deepgen_fast.systems import RunConfig
 
 PATHS, STEPS = 3, 6  # of the homotopies
 SAMPLES = 50  # of z for log p(x), on every fourth test sentence

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepgen_fast.data import DatasetSplits
-from deepgen_fast.trainers import RunConfig, load_run, train
+from deepgen_fast.runs import load_run, train
+from deepgen_fast.systems import RunConfig
 
 QUIET = {"trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu"}
 

@@ -19,7 +19,7 @@ from benchmarks.vae_epoch.eager_loop import EagerELBO, train_eager_loop
 from deepgen_fast.data import load_dataset
 from deepgen_fast.models import VAE, two_layer_vae
 from deepgen_fast.objectives import ELBO
-from deepgen_fast.trainers import VAETrainer
+from deepgen_fast.training import VAETrainer
 
 HIDDEN, LATENTS, BATCH, LEARNING_RATE = 512, 16, 128, 1e-3
 

@@ -32,8 +32,8 @@ def measure_classes(run: Run, split: str, *, samples: int, seed: int) -> dict[st
     from deepgen_fast.cli.progress import progress_bar
     from deepgen_fast.cli.runs import BinarizedBatches, split_examples
     from deepgen_fast.metrics import class_log_prior, generative_classification
-    from deepgen_fast.trainers import system_named
-    from deepgen_fast.trainers.run import labels_of
+    from deepgen_fast.runs.run import labels_of
+    from deepgen_fast.systems import system_named
 
     known = labels_of(system_named(run.config.system), run.data.train, run.data.name)
     assert known is not None

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from deepgen_fast.trainers import RunConfig
+from deepgen_fast.systems import RunConfig
 
 
 def annotated_toml(config: RunConfig) -> str:

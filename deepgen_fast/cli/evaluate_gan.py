@@ -31,9 +31,9 @@ def measure(run: Run, split: str, *, seed: int, quality: bool | None = None) -> 
     from deepgen_fast.data import make_batches
     from deepgen_fast.metrics.diversity import comparable, diversity
     from deepgen_fast.random import BatchNoise
-    from deepgen_fast.trainers import system_named
-    from deepgen_fast.trainers.balance import judge
-    from deepgen_fast.trainers.run import examples_of, labels_of
+    from deepgen_fast.runs.run import examples_of, labels_of
+    from deepgen_fast.systems import system_named
+    from deepgen_fast.training.gan.balance import judge
 
     model, config = run.model, run.config
     system, data = system_named(config.system), split_named(run.data, split)

@@ -161,7 +161,7 @@ def overrides(given: dict[str, Any], settings: list[str]) -> dict[str, Any]:
 
 def toml_value(text: str) -> Any:
     """A TOML value, or the text itself where it is none."""
-    from deepgen_fast.trainers.config import tomllib
+    from deepgen_fast.config.toml import tomllib
 
     try:
         return tomllib.loads(f"value = {text}")["value"]

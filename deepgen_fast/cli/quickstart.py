@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepgen_fast.cli.runs import Run
     from deepgen_fast.cli.speed import Comparison
     from deepgen_fast.data import DatasetSplits
-    from deepgen_fast.trainers import RunConfig
+    from deepgen_fast.systems import RunConfig
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def quickstart(
     """
     from rich.console import Console
 
-    from deepgen_fast.trainers import RunDirectory
+    from deepgen_fast.training import RunDirectory
 
     folder = out or Path("runs") / f"quickstart-{datetime.now():%Y%m%d-%H%M%S}"
     if any(RunDirectory(folder / name).is_used() for name in ("vae", "plane", "dcgan")):
@@ -127,9 +127,10 @@ class _Quickstart:
         }
 
     def _train(self, name: str, latent_dim: int, epochs: int) -> Run:
-        from deepgen_fast import trainers
+        from deepgen_fast.runs import load_run_data
+        from deepgen_fast.systems import RunConfig
 
-        config = trainers.RunConfig().with_overrides(
+        config = RunConfig().with_overrides(
             {
                 "data.binarize": "stochastic",
                 "model.hidden_dim": _HIDDEN_DIM,
@@ -142,14 +143,14 @@ class _Quickstart:
             }
         )
         if self.splits is None:
-            self.splits = trainers.load_run_data(config)
+            self.splits = load_run_data(config)
         self.console.rule(f"VAE 784-{_HIDDEN_DIM}-{latent_dim} on {len(self.splits.train)} MNIST digits", align="left")
         return self._run(config, name)
 
     def _train_gan(self) -> Run:
-        from deepgen_fast import trainers
+        from deepgen_fast.systems import RunConfig
 
-        config = trainers.RunConfig.for_system("dcgan")().with_overrides(
+        config = RunConfig.for_system("dcgan")().with_overrides(
             {
                 "model.width": _GAN_WIDTH,
                 "trainer.epochs": self.effort.gan_epochs,
@@ -162,11 +163,11 @@ class _Quickstart:
         return self._run(config, "dcgan")
 
     def _run(self, config: RunConfig, name: str) -> Run:
-        from deepgen_fast import trainers
         from deepgen_fast.cli.runs import open_run
+        from deepgen_fast.runs import train
 
         directory = self.folder / name
-        result = trainers.train(config, directory, splits=self.splits)
+        result = train(config, directory, splits=self.splits)
         if result.reason == "interrupted":
             raise KeyboardInterrupt
         per_epoch = result.seconds / max(result.epochs, 1)

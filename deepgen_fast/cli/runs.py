@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from deepgen_fast.cli.errors import UsageError
+from deepgen_fast.config import ConfigError
 from deepgen_fast.data import DatasetSplits, LoaderBatches, Split, binarize
 from deepgen_fast.example import Example, event_of, joined, with_event
 from deepgen_fast.metrics.evaluation import takes_labels
-from deepgen_fast.trainers import ConfigError, LoadedRun, RunConfig, load_run, load_run_data, system_named
-from deepgen_fast.trainers.run import labels_of
+from deepgen_fast.runs import LoadedRun, load_run, load_run_data
+from deepgen_fast.runs.run import labels_of
+from deepgen_fast.systems import RunConfig, system_named
 
 _SPLITS = ("train", "validation", "test")
 _BATCH_SIZE = 512

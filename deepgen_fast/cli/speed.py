@@ -156,7 +156,7 @@ def compare_epochs(images: Tensor, *, hidden_dim: int, latent_dim: int, batch_si
         rounds: turns of each.
     """
     from deepgen_fast.models import two_layer_vae
-    from deepgen_fast.trainers import VAETrainer
+    from deepgen_fast.training import VAETrainer
 
     flat = images.flatten(1)
     model = two_layer_vae((flat.shape[1],), hidden_dim, latent_dim)

@@ -20,7 +20,7 @@ from deepgen_fast.cli.train import RUN_FLAGS, train_run
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from deepgen_fast.trainers import System
+    from deepgen_fast.systems import System
 
 #: Of the settings that all trainers have, those with a flag; a system's own settings all have one.
 _SETTINGS = (
@@ -62,7 +62,7 @@ class SystemCommands(TyperGroup):
     """The group `train`: the command for VAEs, and one for every other system of the registry."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        from deepgen_fast.trainers import SYSTEMS
+        from deepgen_fast.systems import SYSTEMS
 
         return [*super().list_commands(ctx), *(name for name in SYSTEMS if name != _HAND_WRITTEN)]
 
@@ -70,7 +70,7 @@ class SystemCommands(TyperGroup):
         found = super().get_command(ctx, cmd_name)
         if found is not None:
             return found
-        from deepgen_fast.trainers import SYSTEMS
+        from deepgen_fast.systems import SYSTEMS
 
         if cmd_name not in SYSTEMS:
             return None
@@ -81,7 +81,7 @@ class SystemCommands(TyperGroup):
 
 def fields_of(system: System) -> Iterator[tuple[str, str, FieldInfo]]:
     """(section, name, field) of every field that has a flag."""
-    from deepgen_fast.trainers import DataConfig, TrainerConfig
+    from deepgen_fast.config import DataConfig, TrainerConfig
 
     for name, field in system.data.model_fields.items():
         if name not in DataConfig.model_fields:

@@ -13,7 +13,8 @@ from deepgen_fast.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from deepgen_fast.data import DatasetSplits
-    from deepgen_fast.trainers import RunConfig, TrainingResult
+    from deepgen_fast.systems import RunConfig
+    from deepgen_fast.training import TrainingResult
 
 ConfigFile = Annotated[
     Path | None,
@@ -177,24 +178,27 @@ def train_run(
 
         print(annotated_toml(chosen))
         return
-    from deepgen_fast import trainers
+    from deepgen_fast.config import ConfigError
+    from deepgen_fast.runs import load_run_data, train
+    from deepgen_fast.training import RunDirectory, join_processes
 
     directory = out or default_directory(chosen)
-    processes = trainers.join_processes(chosen.trainer.device)
-    if processes.from_main(trainers.RunDirectory(directory).is_used):
+    processes = join_processes(chosen.trainer.device)
+    if processes.from_main(RunDirectory(directory).is_used):
         raise UsageError(f"--out: {directory} already holds a run: --resume it, or name another directory")
-    splits = trainers.load_run_data(chosen)
+    splits = load_run_data(chosen)
     if processes.is_main:
         _announce(chosen, splits, directory)
     try:
-        result = trainers.train(chosen, directory, splits=splits)
-    except trainers.ConfigError as error:
+        result = train(chosen, directory, splits=splits)
+    except ConfigError as error:
         raise UsageError(str(error)) from error
     _report(result, directory, system)
 
 
 def _config(system: str, path: Path | None, overrides: dict[str, Any]) -> RunConfig:
-    from deepgen_fast.trainers import ConfigError, RunConfig
+    from deepgen_fast.config import ConfigError
+    from deepgen_fast.systems import RunConfig
 
     name = overrides.get("data.name")
     if name is not None and Path(name).expanduser().exists():
@@ -221,11 +225,13 @@ def _resume(directory: Path, system: str, given: dict[str, Any], checkpoint: str
     epochs = given.pop("trainer.epochs")
     if any(value is not None for value in (*given.values(), *others)):
         raise UsageError("--resume takes the run's own config: only --epochs may stand beside it, and --checkpoint")
-    from deepgen_fast.trainers import CheckpointError, ConfigError, RunDirectory, resume
+    from deepgen_fast.config import ConfigError
+    from deepgen_fast.runs import resume
+    from deepgen_fast.training import CheckpointError, RunDirectory
 
     try:
         if RunDirectory(directory).config_path.exists():
-            found = RunDirectory(directory).read_config().system
+            found = RunConfig.from_toml(RunDirectory(directory).config_path).system
             if found != system:
                 raise ConfigError(f"{directory}: of another system: deepgen-fast train {found} --resume {directory}")
         result = resume(directory, epochs, checkpoint=checkpoint or "last")

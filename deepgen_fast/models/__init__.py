@@ -66,7 +66,7 @@ def build_model(config: Any, event_shape: Sequence[int] | None = None) -> VAE:
     """The model that a ``ModelConfig`` describes.
 
     Args:
-        config: anything with the fields of ``deepgen_fast.trainers.config.ModelConfig``.
+        config: anything with the fields of ``deepgen_fast.config.sections.ModelConfig``.
         event_shape: shape of one example of the data. Needed unless ``config.event_shape`` is set; where both
             are, they must agree.
 

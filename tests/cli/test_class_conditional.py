@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from deepgen_fast.trainers import RunConfig, load_run
+from deepgen_fast.runs import load_run
+from deepgen_fast.systems import RunConfig
 
 
 @pytest.fixture(scope="module")

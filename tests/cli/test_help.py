@@ -12,7 +12,7 @@ import typer
 
 from deepgen_fast.cli.app import app
 from deepgen_fast.cli.system_commands import system_command
-from deepgen_fast.trainers import SYSTEMS
+from deepgen_fast.systems import SYSTEMS
 
 COMMANDS = [
     *("train vae", "train sentence-vae", "train gan", "train dcgan"),

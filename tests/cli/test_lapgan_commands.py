@@ -14,7 +14,8 @@ from deepgen_fast.cli.evaluate_gan import table_of
 from deepgen_fast.cli.runs import Run, open_run
 from deepgen_fast.cli.sample_quality import measure_quality, why_not
 from deepgen_fast.models import fully_connected_gan
-from deepgen_fast.trainers import LoadedRun, RunConfig, load_run
+from deepgen_fast.runs import LoadedRun, load_run
+from deepgen_fast.systems import RunConfig
 
 
 @pytest.fixture(scope="module")

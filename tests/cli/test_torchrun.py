@@ -33,7 +33,7 @@ def test_the_group_ends_before_python_does(tmp_path):
         "import atexit, os, pathlib, weakref\n"
         "import torch\n"
         "import torch.distributed as dist\n"
-        "from deepgen_fast.trainers import join_processes\n"
+        "from deepgen_fast.training import join_processes\n"
         # A file each: the processes share their output, and lines of two can mix. What is registered first runs last.
         f"said = pathlib.Path({str(tmp_path)!r}, os.environ['RANK'])\n"
         "atexit.register(lambda: said.write_text(f'{dist.is_initialized()} {group()}'))\n"

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from deepgen_fast.cli import options
 from deepgen_fast.cli.app import app
-from deepgen_fast.trainers import RunConfig, RunDirectory
-from deepgen_fast.trainers.run_lock import RunLock
+from deepgen_fast.systems import RunConfig
+from deepgen_fast.training import RunDirectory
+from deepgen_fast.training.state.run_lock import RunLock
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -30,7 +31,7 @@ def assert_same_run(first: Path, second: Path) -> None:
 
 
 def test_flags_reach_the_config(plane_run, dataset) -> None:
-    config = RunDirectory(plane_run).read_config()
+    config = RunConfig.from_toml(RunDirectory(plane_run).config_path)
     assert config.data.name == str(dataset)
     assert config.data.image_shape == (1, 8, 8)
     assert config.data.binarize == "stochastic"
@@ -57,7 +58,7 @@ def test_a_lengthened_run_equals_an_unbroken_one(command, plane_run, tmp_path) -
     result = command("train", "vae", "--resume", short, "--epochs", 4)
     assert result.exit_code == 0, result.output
     assert_same_run(short, long)
-    assert RunDirectory(short).read_config().trainer.epochs == 4
+    assert RunConfig.from_toml(RunDirectory(short).config_path).trainer.epochs == 4
 
 
 def test_flags_override_the_file_and_settings_override_flags(command, tmp_path) -> None:

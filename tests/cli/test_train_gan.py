@@ -11,7 +11,10 @@ import torch
 from matplotlib.image import imread
 
 from deepgen_fast.cli.system_commands import fields_of, system_command
-from deepgen_fast.trainers import SYSTEMS, RunConfig, RunDirectory, TrainerConfig, load_run
+from deepgen_fast.config import TrainerConfig
+from deepgen_fast.runs import load_run
+from deepgen_fast.systems import SYSTEMS, RunConfig
+from deepgen_fast.training import RunDirectory
 
 GANS = [system for system in SYSTEMS.values() if system.trainer.kind == "gan"]
 
@@ -32,7 +35,7 @@ def gan_run(command, dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_flags_reach_the_config(gan_run) -> None:
-    config = RunDirectory(gan_run).read_config()
+    config = RunConfig.from_toml(RunDirectory(gan_run).config_path)
     assert config.system == "dcgan" and (gan_run / "config.toml").read_text().startswith('system = "dcgan"\n')
     assert config.model.event_shape == (1, 16, 16)
     assert (config.model.width, config.model.latent_dim) == (2, 5)

@@ -41,7 +41,7 @@ FAULTS = (
         f"{_OBJECTIVES}/elbo.py",
         "return ELBO(num_samples=self.num_samples)",
         "return self",
-        "tests/objectives/test_vae_objectives.py tests/trainers/test_vae_trainer.py",
+        "tests/objectives/test_vae_objectives.py tests/training/test_vae_trainer.py",
     ),
     Fault(
         f"{_OBJECTIVES}/elbo.py",
@@ -135,6 +135,6 @@ FAULTS = (
         f"{_DATA}/binarization.py",
         "return torch.bernoulli(x, generator=generator)",
         "return torch.bernoulli(x)",
-        "tests/data tests/trainers/test_vae_trainer.py",
+        "tests/data tests/training/test_vae_trainer.py",
     ),
 )

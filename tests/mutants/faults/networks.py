@@ -46,7 +46,7 @@ FAULTS = (
         f"{_NN}/batch_norm.py",
         "                buffer.copy_(buffers[name])",
         "                pass",
-        "tests/nn tests/trainers/test_gan_trainer.py",
+        "tests/nn tests/training/test_gan_trainer.py",
     ),
     Fault(
         f"{_NN}/virtual_batch_norm.py",

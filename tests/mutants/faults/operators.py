@@ -103,7 +103,7 @@ FAULTS = (
         "deepgen_fast/random.py",
         "return drawn if self.rows is None else drawn[self.rows[1]]",
         "return drawn",
-        "tests/trainers/test_distributed.py",
+        "tests/training/test_distributed.py",
     ),
     # ---- dispatch of convolutions ----
     Fault(

@@ -1,0 +1,140 @@
+"""Sections that every run's config has, and the types of their fields: validated models."""
+
+from __future__ import annotations
+
+import operator
+import reprlib
+from typing import Annotated, Literal
+
+import numpy
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+# A boolean is no number and a number no boolean. Of integers, those that torch's sizes and TOML's numbers can hold.
+_LARGEST = 2**63 - 1
+_LARGEST_SIZE = 2**31 - 1
+_AS_INTEGER = BeforeValidator(lambda value: operator.index(value) if isinstance(value, numpy.integer) else value)
+Size = Annotated[int, _AS_INTEGER, Field(strict=True, ge=-_LARGEST_SIZE, le=_LARGEST_SIZE)]
+PositiveInt = Annotated[int, _AS_INTEGER, Field(strict=True, ge=1, le=_LARGEST_SIZE)]
+NonNegativeInt = Annotated[int, _AS_INTEGER, Field(strict=True, ge=0, le=_LARGEST_SIZE)]
+Seed = Annotated[int, _AS_INTEGER, Field(strict=True, ge=0, le=_LARGEST)]
+ByteCount = Annotated[int, _AS_INTEGER, Field(strict=True, ge=1, le=_LARGEST)]
+Workers = Annotated[int, _AS_INTEGER, Field(strict=True, ge=0, le=4096)]  # processes or threads of one machine
+Boolean = Annotated[bool, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+PositiveFloat = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message names the field, what was expected and what came."""
+
+
+class Section(BaseModel):
+    """A section of a config file: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class DataConfig(Section):
+    """What to train on; see ``deepgen_fast.data.load_dataset``."""
+
+    name: str = Field(
+        default="mnist5k", description="mnist5k, digits, an .npz/.npy file, a folder, or a torchvision data set"
+    )
+    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        default=None, description="resize images to (height, width)"
+    )
+    image_shape: tuple[PositiveInt, ...] | None = Field(
+        default=None, description="shape of one example, for flat arrays"
+    )
+    image_mode: Literal["L", "RGB"] | None = Field(default=None, description="grey or colour, for a folder")
+    values: Literal["unit", "byte", "any"] = Field(default="unit", description="what the numbers of an array are")
+    array_key: str | None = Field(default=None, description="which array of an .npz")
+    validation_fraction: Fraction = Field(default=0.1, description="part of the training data held out for validation")
+    test_fraction: Fraction = Field(default=0.1, description="part held out for testing, where there is no test set")
+    split_seed: Seed = Field(default=0, description="of the division; not the seed of training")
+    labels_per_class: NonNegativeInt | None = Field(
+        default=None,
+        description="labels of each class that training may use, chosen by split_seed, for systems that learn from "
+        "few; none if unset",
+    )
+    binarize: Literal["none", "threshold", "stochastic"] = Field(
+        default="none", description="grey pixels to binary ones"
+    )
+    root: str = Field(default="data", description="folder of torchvision's files")
+    download: Boolean = Field(default=False, description="whether torchvision may download")
+    num_workers: Workers = Field(default=0, description="reader processes, for data too large for memory")
+    in_memory_limit: ByteCount = Field(default=2 << 30, description="bytes up to which images are held in memory")
+
+
+class TrainerConfig(Section):
+    """How to train; see ``deepgen_fast.training.VAETrainer``."""
+
+    epochs: PositiveInt = Field(default=50, description="passes over the training data")
+    batch_size: PositiveInt = Field(default=128, description="examples a step")
+    drop_last: Boolean = Field(default=False, description="leave out a last, smaller batch")
+    learning_rate: PositiveFloat = Field(default=1e-3, description="of Adam, at its highest")
+    weight_decay: NonNegativeFloat = Field(default=0.0, description="decoupled (AdamW)")
+    schedule: Literal["none", "cosine", "step"] = Field(default="none", description="learning rate over the run")
+    warmup_steps: NonNegativeInt = Field(default=0, description="steps over which the learning rate rises from 0")
+    decay_epochs: PositiveInt = Field(default=20, description="epochs between two drops, schedule step")
+    decay_factor: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
+        default=0.5, description="factor of a drop, schedule step"
+    )
+    final_fraction: Fraction = Field(default=0.0, description="of the learning rate left at the end, schedule cosine")
+    gradient_clip: PositiveFloat | None = Field(default=None, description="largest norm of the gradient")
+    precision: Literal["float32", "bf16"] = Field(
+        default="float32", description="of the networks; weights stay float32"
+    )
+    ema_decay: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = Field(
+        default=None, description="moving average of the weights"
+    )
+    early_stopping: PositiveInt | None = Field(
+        default=None, description="validations without improvement before stopping"
+    )
+    min_improvement: NonNegativeFloat = Field(default=0.0, description="nats by which the validation loss must fall")
+    validate_every: PositiveInt = Field(default=1, description="epochs")
+    sample_every: NonNegativeInt = Field(default=10, description="epochs between sample grids; 0 for the last only")
+    log_every_steps: PositiveInt | None = Field(
+        default=None, description="also write the loss to TensorBoard every so many"
+    )
+    tensorboard: Boolean = Field(default=True, description="write TensorBoard files into the run directory")
+    checkpoint_seconds: NonNegativeFloat = Field(
+        default=60.0, description="between two checkpoints; 0 writes one at every step"
+    )
+    checkpoint_every: PositiveInt | None = Field(default=None, description="epochs between further checkpoints")
+    keep_checkpoints: PositiveInt = Field(default=2, description="of the latest, beside the best")
+    finite_check_steps: PositiveInt | None = Field(
+        default=None, description="steps between checks for a non-finite loss; on the CPU 1, elsewhere 50 if unset"
+    )
+    progress: Literal["auto", "bar", "lines", "none"] = Field(
+        default="auto", description="auto: a bar on a terminal, else lines"
+    )
+    threads: Annotated[Workers, Field(ge=1)] | None = Field(
+        default=None, description="of torch on the CPU; torch's own choice if unset"
+    )
+    device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
+    seed: Seed = Field(default=0, description="decides initial weights, order of examples and noise")
+
+
+# Of what came, as much as tells it apart: it may fill a screen, or be nested too deeply to be shown.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def describe(error: ValidationError) -> str:
+    """Pydantic's findings in one line: field, what is wrong, what came."""
+    findings = []
+    for item in error.errors():
+        # Of a union's members pydantic names the validators, too, which say nothing to a user.
+        parts = [part for part in map(str, item["loc"]) if part.replace("_", "").isalnum()]
+        field = ".".join(parts) or "config"
+        if item["type"] == "extra_forbidden":
+            findings.append(f"{field}: no such field")
+        elif item["type"] == "value_error":
+            findings.append(f"{field}: {item['ctx']['error']}")
+        else:
+            message = item["msg"][0].lower() + item["msg"][1:]
+            findings.append(f"{field}: {message}, got {_SHORT.repr(item['input'])}")
+    return "; ".join(findings)

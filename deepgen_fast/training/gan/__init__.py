@@ -1,0 +1,1 @@
+"""The trainer of GANs and what it is made of."""

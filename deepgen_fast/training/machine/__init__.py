@@ -1,0 +1,1 @@
+"""Devices, number formats, processes and signals."""

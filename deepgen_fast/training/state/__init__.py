@@ -1,0 +1,1 @@
+"""What a run keeps: weights, moments, averages, its place, its files."""
