@@ -227,6 +227,7 @@ def _resume(directory: Path, system: str, given: dict[str, Any], checkpoint: str
         raise UsageError("--resume takes the run's own config: only --epochs may stand beside it, and --checkpoint")
     from deepgen_fast.config import ConfigError
     from deepgen_fast.runs import resume
+    from deepgen_fast.systems import RunConfig
     from deepgen_fast.training import CheckpointError, RunDirectory
 
     try:
