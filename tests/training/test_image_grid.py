@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from deepgen_fast.training import save_image_grid
-from deepgen_fast.training.report import image_grid
+from deepgen_fast.training.report.image_grid import image_grid
 
 
 def test_layout():
