@@ -16,12 +16,10 @@ from typing import Any
 
 from benchmarks.systems.acceptance import Claim, Options, accept
 from benchmarks.systems.training import QUIET
-from deepgen_fast.cli.interpolation import latent_paths
-from deepgen_fast.cli.runs import Run, open_run
-from deepgen_fast.cli.sentences import homotopies
+from deepgen_fast import runs
 from deepgen_fast.data import DatasetSplits
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood, perplexity_per_word
-from deepgen_fast.runs import load_run_data, train
+from deepgen_fast.runs import Run, load_run_data, train
 from deepgen_fast.systems import RunConfig
 
 PATHS, STEPS = 3, 6  # of the homotopies
@@ -59,7 +57,7 @@ def measure(options: Options) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for name, changes in MODELS.items():
             train(base.with_overrides(changes), Path(folder) / name, splits=splits)
-            run = open_run(Path(folder) / name)
+            run = runs.open(Path(folder) / name)
             found = _judge(run, splits, weighted=name == "vae")
             numbers |= {f"{name}_{metric}": value for metric, value in found.items()}
             if name == "vae" and options.pictures is not None:
@@ -81,8 +79,8 @@ def _judge(run: Run, splits: DatasetSplits, weighted: bool) -> dict[str, float]:
 
 
 def _write(run: Run, path: Path) -> None:
-    latents = latent_paths(run, PATHS, STEPS, 0, "examples", spherical=False)
-    path.write_text(homotopies(run, latents, STEPS) + "\n", encoding="utf-8")
+    paths = run.interpolate(PATHS, STEPS, between="examples")
+    path.write_text("\n\n".join("\n".join(lines) for lines in paths) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deepgen_fast import runs
 from deepgen_fast.data import DatasetSplits
-from deepgen_fast.runs import load_run, train
+from deepgen_fast.runs import train
 from deepgen_fast.systems import RunConfig
 
 QUIET = {"trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu"}
@@ -33,4 +34,4 @@ def trained(system: str, seed: int, splits: DatasetSplits | None = None, **overr
     config = RunConfig.for_system(system)().with_overrides({**QUIET, "trainer.seed": seed, **changed})
     with tempfile.TemporaryDirectory() as directory:
         result = train(config, Path(directory) / "run", splits=splits)
-        return Trained(load_run(Path(directory) / "run", "last").model, result.history)
+        return Trained(runs.open(Path(directory) / "run", "last").model, result.history)

@@ -41,6 +41,24 @@ class OneLineErrors(TyperGroup):
     `--debug`, anywhere on the line, shows the traceback instead.
     """
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ValueError as error:
+            # Imported here: the package's heavier parts should not delay `--help`.
+            from deepgen_fast.config import ConfigError
+            from deepgen_fast.runs import RunError
+
+            if isinstance(error, RunError):
+                flag = "" if error.argument is None else f"--{error.argument.replace('_', '-')}: "
+                usage = UsageError(flag + error.message)
+            elif isinstance(error, ConfigError):
+                usage = UsageError(str(error))
+            else:
+                raise
+            usage.ctx = type(ctx)(self.commands[ctx.invoked_subcommand], info_name=ctx.invoked_subcommand, parent=ctx)
+            raise usage from error
+
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # type: ignore[override]
         arguments = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in arguments

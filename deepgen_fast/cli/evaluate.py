@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepgen_fast.cli import sentences
 from deepgen_fast.cli.arguments import Checkpoint, RunDirectory, Seed, SplitName
-from deepgen_fast.cli.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from torch import Tensor
-
-    from deepgen_fast.cli.runs import Run
 
 Samples = Annotated[
     int | None,
@@ -56,7 +49,6 @@ Quality = Annotated[
         "a classifier that is trained on the run's data (some seconds, once a run).",
     ),
 ]
-_SAMPLES = 5000
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -95,95 +87,30 @@ def evaluate(
     """
     from rich.console import Console
 
-    from deepgen_fast.cli.classification import check_classifier, measure_classes
-    from deepgen_fast.cli.runs import open_run
+    from deepgen_fast import runs
+    from deepgen_fast.cli import evaluate_gan
 
-    opened = open_run(run, checkpoint)
-    if classify:
-        check_classifier(opened)
-    shown: Callable[[dict[str, Any], str], Table]
-    if opened.kind == "gan":
-        from deepgen_fast.cli import evaluate_gan
-
-        values = evaluate_gan.measure(opened, split, seed=seed, quality=quality)
-        shown = evaluate_gan.table_of
-    elif quality:
-        raise UsageError(f"--quality: of the samples of a GAN; {run} is a {opened.config.system}")
-    else:
-        values, shown = measure(opened, split, samples=samples, examples=examples, seed=seed), table_of
-    if classify:
-        values |= measure_classes(opened, split, samples=class_samples, seed=seed)
+    opened = runs.open(run, checkpoint)
+    found = opened.evaluate(
+        split,
+        samples=samples,
+        examples=examples,
+        class_samples=class_samples if classify else None,
+        quality=quality,
+        seed=seed,
+    )
+    values = found.as_dict()
     path = opened.directory / f"evaluation-{split}.json"
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     if as_json:
         print(json.dumps(values, indent=2))
     else:
+        shown = evaluate_gan.table_of if opened.kind == "gan" else table_of
         Console().print(shown(values, f"{opened.directory}: {split} split"))
 
 
-def measure(run: Run, split: str, *, samples: int | None, examples: int, seed: int) -> dict[str, Any]:
-    """Every metric of a run on one of its splits, as plain numbers; None where one does not apply."""
-    from deepgen_fast import metrics
-    from deepgen_fast.cli.progress import progress_bar
-    from deepgen_fast.cli.runs import some_examples, split_examples
-    from deepgen_fast.example import event_of
-    from deepgen_fast.metrics.evaluation import takes_labels
-
-    data = split_examples(run, split)
-    batches: dict[str, int] = {"batch_size": sentences.BATCH_SIZE} if run.of_sentences else {}
-    elbo = metrics.evaluate_elbo(run.model, data, seed=seed, **batches)
-    active = metrics.active_units(run.model, data, **batches) if elbo.num_examples > 1 else None
-    values: dict[str, Any] = {
-        "split": split,
-        "seed": seed,
-        "examples": elbo.num_examples,
-        "elbo": elbo.elbo,
-        "elbo_standard_error": _finite(elbo.standard_error),
-        "log_likelihood": elbo.log_likelihood,
-        "kl": elbo.kl,
-        "active_units": None if active is None else active.count,
-        "latent_dim": run.model.latent_dim,
-    }
-    some = some_examples(run, split, max(examples, 1))
-    if examples:
-        samples = samples or (sentences.SAMPLES if run.of_sentences else _SAMPLES)
-        chunks: dict[str, int] = {"chunk_size": 4 * sentences.BATCH_SIZE} if run.of_sentences else {}
-        with progress_bar("log p(x)") as progress:
-            estimate = metrics.importance_weighted_log_likelihood(
-                run.model, some, samples, seed=seed, progress=progress, **chunks
-            )
-        values["log_p"] = estimate.mean().item()
-        values["log_p_standard_error"] = _finite(
-            estimate.std(correction=min(1, len(estimate) - 1)).item() / len(estimate) ** 0.5
-        )
-        values["log_p_examples"] = len(estimate)
-        values["log_p_samples"] = samples
-    if run.of_sentences:
-        return values | sentences.perplexities(values, data, some)
-    values["conditional"] = takes_labels(run.model)
-    values["bits_per_dimension"] = _bits(run, values.get("log_p", elbo.elbo), event_of(some))
-    return values
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _bits(run: Run, log_p: float, x: Tensor) -> float | None:
-    """Bits a dimension of 8-bit images under a density or binary ones under a Bernoulli, else None."""
-    from deepgen_fast.metrics import bits_per_dimension
-
-    dimensions = math.prod(run.model.event_shape)
-    if run.config.model.likelihood == "gaussian":
-        # The loaders divide 8-bit pixels by 255.
-        width = None if run.config.data.values == "any" else 1 / 255
-        return bits_per_dimension(log_p, dimensions, bin_width=width)
-    binary = bool(((x == 0) | (x == 1)).all())
-    return bits_per_dimension(log_p, dimensions) if binary else None
-
-
 def table_of(values: dict[str, Any], title: str) -> Table:
-    """The numbers of measure() as a table, with what each means."""
+    """The numbers of an evaluation as a table, with what each means."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", caption_justify="left")

@@ -1,4 +1,4 @@
-"""`deepgen-fast evaluate` of a GAN: what its discriminator says, and how diverse its examples are."""
+"""`deepgen-fast evaluate` of a GAN: its numbers as a table."""
 
 from __future__ import annotations
 
@@ -6,70 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from deepgen_fast.cli.runs import Run
-
-_COMPARED = 256  # examples among which distances are taken
-
-
-def measure(run: Run, split: str, *, seed: int, quality: bool | None = None) -> dict[str, Any]:
-    """Every number of a run on one of its splits.
-
-    Args:
-        run: of a GAN.
-        split: its name.
-        seed: of what is generated.
-        quality: whether to measure what a classifier sees in samples; None where it can be measured, and what is
-            missing is then said.
-
-    Raises:
-        UsageError: it was asked for and cannot be measured.
-    """
-    import torch
-
-    from deepgen_fast.cli.runs import some_examples, split_named
-    from deepgen_fast.data import make_batches
-    from deepgen_fast.metrics.diversity import comparable, diversity
-    from deepgen_fast.random import BatchNoise
-    from deepgen_fast.runs.run import examples_of, labels_of
-    from deepgen_fast.systems import system_named
-    from deepgen_fast.training.gan.balance import judge
-
-    model, config = run.model, run.config
-    system, data = system_named(config.system), split_named(run.data, split)
-    objective = system.build_objective(config.objective)
-    labels = labels_of(system, data, run.data.name)
-    # Of the size and mixture of training's: batch norm tells others apart.
-    batches = make_batches(
-        examples_of(data),
-        config.trainer.batch_size,
-        shuffle=True,
-        generator=torch.Generator().manual_seed(seed),
-        num_workers=config.data.num_workers,
-        labels=labels,
-    ).epoch()
-    generator = torch.Generator().manual_seed(seed)
-    values: dict[str, Any] = {"split": split, "seed": seed}
-    values |= judge(model, objective, batches, BatchNoise(generator))
-    real = some_examples(run, split, _COMPARED)
-    seen = model.to_data(model.from_data(real))  # as large as what is generated: one level of a pyramid, in some models
-    if comparable(seen):
-        values |= diversity(model.decode(model.draw_beside(real, BatchNoise(generator))), seen)._asdict()
-        values["compared"] = len(real)
-    return values | (_quality(run, split, seed, required=quality is True) if quality is not False else {})
-
-
-def _quality(run: Run, split: str, seed: int, *, required: bool) -> dict[str, Any]:
-    from deepgen_fast.cli.errors import UsageError
-    from deepgen_fast.cli.sample_quality import measure_quality, why_not
-
-    missing = why_not(run, split)
-    if missing is None:
-        return {"quality": measure_quality(run, split, seed=seed)}
-    if required:
-        raise UsageError(f"--quality: {missing}")
-    return {"quality_not_measured": missing}
-
 
 _ROWS = (
     ("spread", "mean distance of two generated examples, over that of two real ones; near 0: mode collapse"),
@@ -101,7 +37,7 @@ _QUALITY_ROWS = (
 
 
 def table_of(values: dict[str, Any], title: str) -> Table:
-    """The numbers of measure() as a table, with what each means."""
+    """The numbers of an evaluation as a table, with what each means."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", caption_justify="left")

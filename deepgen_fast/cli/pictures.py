@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from deepgen_fast.cli import sentences
 from deepgen_fast.cli.arguments import Checkpoint, Output, RunDirectory, Seed, SplitName
 from deepgen_fast.cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from deepgen_fast.cli.runs import Run
-    from deepgen_fast.random import BatchNoise
-
-_BATCH_SIZE = 512  # examples a decoder pass
+from deepgen_fast.cli.texts import show
 
 Count = Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")]
 Pixels = Annotated[
@@ -60,94 +51,23 @@ def sample(
     """
     if pixels not in ("mean", "draw"):
         raise UsageError(f"--pixels: expected mean or draw, got {pixels!r}")
-    from deepgen_fast.cli.runs import open_run
+    from deepgen_fast import runs
 
-    opened = open_run(run, checkpoint)
-    if opened.kind != "vae" and pixels != "mean":
+    opened, draw = runs.open(run, checkpoint), pixels == "draw"
+    if draw and opened.kind != "vae":
         raise UsageError(f"--pixels: a {opened.config.system} has no p(x|z) to draw from")
-    if label is not None:
-        if getattr(opened.model, "cycle", None) is None:
-            raise UsageError(f"--label: a {opened.config.system} has no classes to choose from")
-        if label >= opened.model.num_classes:
-            raise UsageError(f"--label: expected 0 to {opened.model.num_classes - 1}, got {label}")
     if opened.of_sentences:
-        return sentences.show(sentences.sampled(opened, count, seed, pixels), out)
-    path = out or opened.figures / "samples.png"
-    if path.suffix == ".npy":
+        return show("\n".join(opened.sample(count, seed=seed, label=label, draw=draw)), out)
+    if out is not None and out.suffix == ".npy":
         import numpy as np
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, draw_values(opened, count, seed, pixels, label).numpy())
-        print(path)
+        values = opened.sample(count, seed=seed, label=label, draw=draw)
+        assert not isinstance(values, list)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        np.save(out, values.numpy())
+        print(out)
     else:
-        print(draw_samples(opened, count, seed, path, pixels, label))
-
-
-def draw_values(run: Run, count: int, seed: int, pixels: str = "mean", label: int | None = None) -> Tensor:
-    """New examples `[count, *event]`, all of one class if given: means or draws of x ~ p(x|z), or G(z)."""
-    import torch
-
-    from deepgen_fast.random import BatchNoise
-
-    generator = torch.Generator().manual_seed(seed)
-    latent = latents_of(run, count, BatchNoise(generator))
-    if label is not None:
-        latent = run.model.condition(latent, label)
-    if pixels == "mean":
-        return decoded(run, latent)
-    with torch.no_grad():
-        outputs = [run.model.decode(part) for part in _chunks(latent)]
-        return torch.cat([run.model.likelihood.sample(output, generator) for output in outputs])
-
-
-def latents_of(run: Run, count: int, noise: BatchNoise) -> Any:
-    """Draws of a model's prior; of a GAN that is conditioned on real examples, beside those of the test split.
-
-    Raises:
-        UsageError: the split has fewer.
-    """
-    if run.kind != "gan" or not run.model.conditioned:
-        return run.model.draw_latent(count, noise)
-    from deepgen_fast.cli.runs import some_examples
-
-    real = some_examples(run, "test", count)
-    if len(real) < count:
-        raise UsageError(
-            f"--count: {count} samples of this model are conditioned on as many test examples, of which there are "
-            f"{len(real)}"
-        )
-    return run.model.draw_beside(real, noise)
-
-
-def decoded(run: Run, z: Any) -> Tensor:
-    """Examples `[n, *event]` of latents `[n, latent_dim]` (of some a tuple with more): E[x|z], or G(z) as data."""
-    import torch
-
-    model = run.model
-    with torch.no_grad():
-        parts = [model.decode(part) for part in _chunks(z)]
-        return torch.cat(parts if run.kind == "gan" else [model.likelihood.mean(part) for part in parts])
-
-
-def _chunks(z: Any) -> Iterable[Any]:
-    return zip(*(part.split(_BATCH_SIZE) for part in z), strict=True) if isinstance(z, tuple) else z.split(_BATCH_SIZE)
-
-
-def prior_of(run: Run) -> str:
-    """The prior of z, as a title says it."""
-    return "z ~ U(-1, 1)" if getattr(run.model, "prior", "normal") == "uniform" else "z ~ N(0, I)"
-
-
-def draw_samples(run: Run, count: int, seed: int, path: Path, pixels: str = "mean", label: int | None = None) -> Path:
-    """Write a grid of new examples, with a column for each class where there are several."""
-    from deepgen_fast.cli import figures
-
-    values = draw_values(run, count, seed, pixels, label)
-    images = figures.as_images(values, values.shape[1:])
-    what = "x = G(z)" if run.kind == "gan" else "E[x|z]" if pixels == "mean" else "x ~ p(x|z)"
-    cycle = getattr(run.model, "cycle", None) if label is None else None
-    columns = cycle or min(20, max(1, round(count**0.5)))
-    return figures.image_grid(images, path, title=f"Samples: {prior_of(run)}, {what}", columns=columns)
+        print(opened.draw_samples(out, count=count, seed=seed, label=label, draw=draw))
 
 
 def reconstruct(
@@ -161,28 +81,12 @@ def reconstruct(
 
         deepgen-fast reconstruct runs/digits --split train -n 20 -o train.png
     """
-    from deepgen_fast.cli.runs import open_run
+    from deepgen_fast import runs
 
-    opened = open_run(run, checkpoint, encoding=True)
+    opened = runs.open(run, checkpoint)
     if opened.of_sentences:
-        return sentences.show(sentences.reconstructed(opened, split, count), out)
-    print(draw_reconstructions(opened, split, count, out or opened.figures / f"reconstructions-{split}.png"))
-
-
-def draw_reconstructions(run: Run, split: str, count: int, path: Path) -> Path:
-    """Write examples of a split above their reconstructions."""
-    from deepgen_fast.cli import figures
-    from deepgen_fast.cli.runs import some_examples
-    from deepgen_fast.example import event_of
-
-    x = some_examples(run, split, count)
-    shape = run.model.event_shape
-    return figures.reconstruction_grid(
-        figures.as_images(event_of(x), shape),
-        figures.as_images(run.model.reconstruct(x), shape),
-        path,
-        title=f"Examples of the {split} split above their reconstructions, E[x|z] at z = E[z|x]",
-    )
+        return show(opened.model.vocabulary.pairs(*opened.reconstruct(count, split=split)), out)
+    print(opened.draw_reconstructions(out, count=count, split=split))
 
 
 Dims = Annotated[
@@ -222,22 +126,23 @@ def manifold(
 
         deepgen-fast manifold runs/digits --dims 3,7
     """
-    from deepgen_fast.cli.runs import open_run
+    from deepgen_fast import runs
     from deepgen_fast.metrics.evaluation import takes_labels
 
-    opened = open_run(run, checkpoint, encoding=True)
+    opened = runs.open(run, checkpoint)
+    opened.check_encoder()
     folder = out or opened.figures
     latent_dim = opened.model.latent_dim
     chosen = _parse_dims(dims, latent_dim)
     if latent_dim < 2:
         raise UsageError(f"{run}: its latent space has {latent_dim} dimension; the plane needs 2 or more")
-    print(draw_plane(opened, split, chosen, folder / "latent_plane.png"))
+    print(opened.draw_latent_plane(folder / "latent_plane.png", split=split, dims=chosen))
     if latent_dim == 2 and not opened.of_sentences:
         if takes_labels(opened.model):
             for label in range(opened.model.num_classes):
-                print(draw_manifold(opened, side, folder / f"manifold-{label}.png", label))
+                print(opened.draw_manifold(folder / f"manifold-{label}.png", side=side, label=label))
         else:
-            print(draw_manifold(opened, side, folder / "manifold.png"))
+            print(opened.draw_manifold(folder / "manifold.png", side=side))
     else:
         why = "makes sentences" if opened.of_sentences else f"has {latent_dim}"
         typer.echo(
@@ -245,51 +150,6 @@ def manifold(
             "Train one of images with --latent-dim 2 for it.",
             err=True,
         )
-
-
-def draw_plane(run: Run, split: str, dims: tuple[int, int] | None, path: Path) -> Path:
-    """Write Figure 13.5 (a): E[z|x] of a split, coloured by class."""
-    from deepgen_fast.cli import figures
-    from deepgen_fast.cli.runs import split_examples, split_named
-    from deepgen_fast.metrics import latent_means
-
-    means = latent_means(run.model, split_examples(run, split))
-    points, names = project(means, dims)
-    labels = split_named(run.data, split).labels
-    title = f"E[z|x] of the {split} split, {len(points)} examples"
-    return figures.latent_plane(points, labels, path, title=title, axis_names=names)
-
-
-def draw_manifold(run: Run, side: int, path: Path, label: int | None = None) -> Path:
-    """Write Figure 13.5 (b): the decoded manifold of a model with 2-D latents; of one with classes, that of a class."""
-    import torch
-
-    from deepgen_fast.cli import figures
-
-    z = figures.unit_square_latents(side)
-    latent = z if label is None else (z, torch.full((len(z),), label))
-    images = figures.as_images(decoded(run, latent), run.model.event_shape)
-    mean = "E[x|z]" if label is None else f"E[x|z, y={label}]"
-    return figures.manifold(images, side, path, title=f"Decoded manifold, {mean} over the prior's unit square")
-
-
-def project(means: Tensor, dims: tuple[int, int] | None) -> tuple[Tensor, tuple[str, str]]:
-    """Points `[N, 2]` of `means [N, latent_dim]` and the names of their axes.
-
-    dims are counted from 0. Without them: the latents themselves where there are two, else the plane of the
-    two leading principal components.
-    """
-    import torch
-
-    if dims is None and means.shape[1] == 2:
-        dims = (0, 1)
-    if dims is not None:
-        return means[:, list(dims)], (f"$z_{{{dims[0] + 1}}}$", f"$z_{{{dims[1] + 1}}}$")
-    centred = (means - means.mean(0)).double()
-    _, values, directions = torch.linalg.svd(centred, full_matrices=False)
-    share = values.square() / values.square().sum()
-    first, second = (f"principal component {i + 1} ({100 * share[i]:.0f} % of variance)" for i in range(2))
-    return (centred @ directions[:2].T).float(), (first, second)
 
 
 def _parse_dims(text: str | None, latent_dim: int) -> tuple[int, int] | None:

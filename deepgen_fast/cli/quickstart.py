@@ -16,9 +16,9 @@ from deepgen_fast.cli.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deepgen_fast.cli.runs import Run
     from deepgen_fast.cli.speed import Comparison
     from deepgen_fast.data import DatasetSplits
+    from deepgen_fast.runs import Run
     from deepgen_fast.systems import RunConfig
 
 
@@ -163,11 +163,10 @@ class _Quickstart:
         return self._run(config, "dcgan")
 
     def _run(self, config: RunConfig, name: str) -> Run:
-        from deepgen_fast.cli.runs import open_run
-        from deepgen_fast.runs import train
+        from deepgen_fast import runs
 
         directory = self.folder / name
-        result = train(config, directory, splits=self.splits)
+        result = runs.train(config, directory, splits=self.splits)
         if result.reason == "interrupted":
             raise KeyboardInterrupt
         per_epoch = result.seconds / max(result.epochs, 1)
@@ -175,36 +174,34 @@ class _Quickstart:
         if result.best_validation_loss is not None:
             done += f"; best validation loss {result.best_validation_loss:.2f} at epoch {result.best_epoch}"
         self.console.print(done)
-        run = open_run(directory)
+        run = runs.open(directory)
         if self.splits is not None:
             run.data = self.splits
         return run
 
     def _evaluate(self, run: Run) -> dict[str, Any]:
-        from deepgen_fast.cli.evaluate import measure, table_of
+        from deepgen_fast.cli.evaluate import table_of
 
         effort = self.effort
-        values = measure(run, "test", samples=effort.samples, examples=effort.examples, seed=self.seed)
+        values = run.evaluate(samples=effort.samples, examples=effort.examples, seed=self.seed).as_dict()
         self.console.print(table_of(values, "Test digits, nats an example"))
         return values
 
     def _judge(self, run: Run) -> dict[str, Any]:
-        from deepgen_fast.cli.evaluate_gan import measure, table_of
+        from deepgen_fast.cli.evaluate_gan import table_of
 
-        values = measure(run, "test", seed=self.seed, quality=False)  # which would train a classifier first
+        values = run.evaluate(seed=self.seed, quality=False).as_dict()  # quality would train a classifier first
         self.console.print(table_of(values, "DCGAN beside test digits"))
         return values
 
     def _draw(self, vae: Run, plane: Run, gan: Run) -> list[Path]:
-        from deepgen_fast.cli import pictures
-
         folder = self.folder / "figures"
         paths = [
-            pictures.draw_reconstructions(vae, "test", 40, folder / "reconstructions.png"),
-            pictures.draw_samples(vae, 100, self.seed, folder / "samples.png"),
-            pictures.draw_plane(plane, "train", None, folder / "latent_plane.png"),
-            pictures.draw_manifold(plane, self.effort.manifold_side, folder / "manifold.png"),
-            pictures.draw_samples(gan, 100, self.seed, folder / "dcgan_samples.png"),
+            vae.draw_reconstructions(folder / "reconstructions.png"),
+            vae.draw_samples(folder / "samples.png", seed=self.seed),
+            plane.draw_latent_plane(folder / "latent_plane.png"),
+            plane.draw_manifold(folder / "manifold.png", side=self.effort.manifold_side),
+            gan.draw_samples(folder / "dcgan_samples.png", seed=self.seed),
         ]
         self.console.rule("Pictures", align="left")
         for path in paths:

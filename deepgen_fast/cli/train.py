@@ -226,7 +226,7 @@ def _resume(directory: Path, system: str, given: dict[str, Any], checkpoint: str
     if any(value is not None for value in (*given.values(), *others)):
         raise UsageError("--resume takes the run's own config: only --epochs may stand beside it, and --checkpoint")
     from deepgen_fast.config import ConfigError
-    from deepgen_fast.runs import resume
+    from deepgen_fast.runs import RunError, resume
     from deepgen_fast.systems import RunConfig
     from deepgen_fast.training import CheckpointError, RunDirectory
 
@@ -236,7 +236,7 @@ def _resume(directory: Path, system: str, given: dict[str, Any], checkpoint: str
             if found != system:
                 raise ConfigError(f"{directory}: of another system: deepgen-fast train {found} --resume {directory}")
         result = resume(directory, epochs, checkpoint=checkpoint or "last")
-    except (ConfigError, CheckpointError) as error:
+    except (ConfigError, CheckpointError, RunError) as error:
         raise UsageError(f"--resume: {error}") from error
     _report(result, directory, system)
 

@@ -155,7 +155,7 @@ def image_shape_of(event_shape: Sequence[int], levels: int) -> tuple[int, int, i
 def combine(models: Sequence[LAPGAN]) -> LAPGAN:
     """One model of levels that were trained alone, whose networks it holds (it does not copy them).
 
-        combine([load_run(f"runs/level{k}").model for k in range(3)]).sample(16)
+        combine([runs.open(f"runs/level{k}").model for k in range(3)]).sample(16)
 
     Args:
         models: of one pyramid, each of other levels, without a gap.

@@ -1,251 +1,43 @@
-"""Whole runs from a config: train, resume, load."""
+"""A trained run, opened for use: ``run = runs.open("runs/digits")``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from deepgen_fast.data import UNLABELLED, DataError, DatasetSplits, Split, binarize, keep_labels, load_dataset
-from deepgen_fast.data.checks import check_unit_range
-from deepgen_fast.training.state.checkpoint import Checkpoint, CheckpointError, read_checkpoint
-from deepgen_fast.training.state.checkpoint_files import CheckpointLayout, specs_of
-from deepgen_fast.training.state.checkpoint_store import CheckpointStore
-from deepgen_fast.config.sections import ConfigError
-from deepgen_fast.systems.run_config import RunConfig
+from deepgen_fast.data import DatasetSplits
+from deepgen_fast.example import Example, event_of
+from deepgen_fast.metrics import latent_means
+from deepgen_fast.runs import sentences
+from deepgen_fast.runs.adversarial import GANEvaluation, evaluate_gan
+from deepgen_fast.runs.data import load_run_data
+from deepgen_fast.runs.density import DensityEvaluation, check_classifier, evaluate_density
+from deepgen_fast.runs.errors import RunError
+from deepgen_fast.runs.examples import some_examples, split_examples
+from deepgen_fast.runs.latents import decoded, draw_values, latent_paths
+from deepgen_fast.runs.stored import read_config, read_model
+from deepgen_fast.systems import RunConfig, system_named
 from deepgen_fast.training.machine.devices import resolve_device
-from deepgen_fast.training.errors import first_line
-from deepgen_fast.training.state.position import TrainState, TrainingResult, read_state
-from deepgen_fast.training.state.run_directory import RunDirectory
-from deepgen_fast.training.state.seeds import derive_seed
-from deepgen_fast.systems.registry import System, system_named
 
 
-def train(
-    config: RunConfig, run_directory: str | Path | None = None, *, splits: DatasetSplits | None = None
-) -> TrainingResult:
-    """Do the run that ``config`` describes.
+@dataclass
+class Run:
+    """A trained model and where it came from.
 
-    Args:
-        config: everything that decides the run.
-        run_directory: where to write; None writes nothing.
-        splits: the data of ``load_run_data(config)``, when the caller has it already.
-
-    Raises:
-        DataError: for anything wrong with the data, before training starts.
-        FileExistsError: when the directory already holds a run.
-        NonFiniteLossError, CheckpointError, ConfigError: see ``Trainer.fit``.
+    Attributes:
+        directory: of the run.
+        model: with trained weights, in eval mode.
+        config: everything that decided the run.
+        step, epoch: what the model was trained for.
+        checkpoint: where the weights were read.
     """
-    return _run(config, run_directory, splits, resume_from=None)
 
-
-def resume(
-    run_directory: str | Path,
-    epochs: int | None = None,
-    *,
-    checkpoint: str | Path = "last",
-    splits: DatasetSplits | None = None,
-) -> TrainingResult:
-    """Go on with a run from its latest checkpoint, bit for bit as if it had not stopped. Nothing is downloaded: the run
-    has had its data, and its config may be a stranger's.
-
-    Args:
-        run_directory: of the run; its ``config.toml`` says all the rest.
-        epochs: a new total, to lengthen a run; written to ``config.toml``.
-        checkpoint: ``"last"``, or the name or path of an earlier one, when the latest is damaged; later ones are then
-            removed.
-        splits: the data of ``load_run_data(config)``, when the caller has it already.
-
-    Raises:
-        ConfigError: when the directory holds no ``config.toml``, or a damaged one.
-        CheckpointError: when there is no checkpoint, or it cannot be read.
-        RunInUseError: when another process trains in the directory.
-        DataError, NonFiniteLossError: as ``train``.
-    """
-    config = _read_config(Path(run_directory))
-    if epochs is not None:
-        config = config.with_overrides({"trainer.epochs": epochs})
-    found = RunDirectory(run_directory).checkpoints.find(checkpoint)
-    if found is None:
-        raise CheckpointError(f"{run_directory}: no checkpoint to resume from")
-    # The latest one is looked for again when no other process can write one.
-    return _run(config, run_directory, splits, resume_from="last" if str(checkpoint) == "last" else found)
-
-
-def _run(
-    config: RunConfig, run_directory: str | Path | None, splits: DatasetSplits | None, resume_from: str | Path | None
-) -> TrainingResult:
-    system = system_named(config.system)
-    device = resolve_device(config.trainer.device)
-    data = load_run_data(config) if splits is None else splits
-    if data.vocabulary is not None:
-        config = config.with_overrides({"model.vocabulary": data.vocabulary.text})
-    # Seeded apart from the caller's generators, which stay as they are.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(derive_seed(config.trainer.seed, "weights"))
-        model: Any = _build_model(config, data.event_shape)
-    resolved = config.with_overrides({"model.event_shape": model.event_shape})
-    objective = system.build_objective(config.objective)
-    build: Any = system.trainer
-    options = {"binarize": resolved.data.binarize} if system.binarizes else {}
-    trainer = build(
-        model,
-        objective,
-        resolved.trainer,
-        run_directory=run_directory,
-        config_text=lambda settings: resolved.model_copy(update={"trainer": settings}).to_toml(),
-        **options,
-    )
-    return trainer.fit(
-        examples_of(data.train),
-        None if data.validation is None else examples_of(data.validation),
-        labels=labels_of(system, data.train, data.name),
-        validation_labels=labels_of(system, data.validation, data.name),
-        num_workers=resolved.data.num_workers,
-        resume_from=resume_from,
-    )
-
-
-def _build_model(config: RunConfig, event_shape: tuple[int, ...] | None) -> Any:
-    try:
-        return system_named(config.system).build_model(config.model, event_shape)
-    except (RuntimeError, MemoryError, OverflowError) as error:  # torch has no memory for such sizes, or no number
-        sizes = ", ".join(
-            f"{name}={value!r}"
-            for name, value in config.model.model_dump().items()
-            if isinstance(value, int | tuple) and not isinstance(value, bool)
-        )
-        reason = first_line(error)
-        raise ConfigError(f"model: cannot be built with {sizes}: smaller ones are needed: {reason}") from error
-
-
-def labels_of(system: System, split: Split | None, name: str) -> Tensor | None:
-    """The labels ``[N]`` of a split for a system that is trained with them; None for others, and of no split. Where
-    labels may be missing, those of a split without any are all ``UNLABELLED``.
-
-    Args:
-        system: that trains on the split.
-        split: of the data.
-        name: the data's.
-
-    Raises:
-        DataError: when the split has none and the system takes them.
-    """
-    if split is None or not system.labelled:
-        return None
-    if split.labels is None:
-        if system.semi_supervised:
-            return torch.full((len(split),), UNLABELLED)
-        raise DataError(f"{name}: has no labels, which this system is trained with")
-    return split.labels
-
-
-def examples_of(split: Split) -> Tensor | Dataset[Tensor]:
-    """The tensor of a split in memory, or its ``Dataset``."""
-    if split.images is not None:
-        return split.images
-    assert split.dataset is not None
-    return split.dataset
-
-
-class _BinaryExamples(Dataset[Tensor]):
-    """A Dataset made binary, each example always in the same way."""
-
-    def __init__(self, dataset: Dataset[Tensor], mode: str) -> None:
-        self.dataset = dataset
-        self.mode = mode
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
-
-    def __getitem__(self, index: int) -> Tensor:
-        generator = torch.Generator().manual_seed(derive_seed(0, "binarize", index))
-        return binarize(self.dataset[index], self.mode, generator)
-
-
-def load_run_data(config: RunConfig, *, all_labels: bool = False) -> DatasetSplits:
-    """The data of a run, loaded and checked.
-
-    Validation and test images are binarized here, once and always in the same way, where the config says so;
-    training images at each step, by the trainer. Of the training labels of a semi-supervised system, as many are kept
-    as the config says; validation and test sets keep theirs, to measure by, where training has any.
-
-    Args:
-        config: of the run.
-        all_labels: keep also those that training may not use, to measure by.
-
-    Raises:
-        DataError: for anything wrong with the data.
-    """
-    data = config.data
-    splits = load_dataset(
-        data.name,
-        image_size=data.image_size,
-        image_shape=data.image_shape,
-        image_mode=data.image_mode,
-        values=data.values,
-        array_key=data.array_key,
-        validation_fraction=data.validation_fraction,
-        test_fraction=data.test_fraction,
-        split_seed=data.split_seed,
-        root=data.root,
-        download=data.download,
-        in_memory_limit=data.in_memory_limit,
-        **data.model_dump(include={"min_words", "max_words", "min_count"}),  # of sentences
-    )
-    _check_kind(config, splits)
-    system = system_named(config.system)
-    if system.semi_supervised and not all_labels:
-        splits = _with_few_labels(splits, data.labels_per_class or 0, data.split_seed)
-    pixels = system.needs_pixels(config.model)
-    for part in (splits.train, splits.validation, splits.test):
-        if part is not None and part.images is not None and pixels is not None:
-            check_unit_range(part.images, name=splits.name, who=pixels[0], otherwise=pixels[1])
-    if data.binarize == "none":
-        return splits
-    validation, test = (_binary(part, data.binarize) for part in (splits.validation, splits.test))
-    return replace(splits, validation=validation, test=test)
-
-
-def _check_kind(config: RunConfig, splits: DatasetSplits) -> None:
-    """Sentences for systems of sentences, of the words that the model knows; other data for others."""
-    system = system_named(config.system)
-    if system.of_sentences != (splits.vocabulary is not None):
-        holds, takes = ("no sentences", "them") if system.of_sentences else ("sentences", "images")
-        raise DataError(f"{splits.name}: holds {holds}, and a {system.title} is trained on {takes}")
-    known = getattr(config.model, "vocabulary", None)
-    if splits.vocabulary is not None and known is not None and known != splits.vocabulary.text:
-        raise DataError(
-            f"{splits.name}: its words are not those of model.vocabulary, so it is not what the model was trained on: "
-            f"another file, other settings of the section data, or for pydoc another version of Python"
-        )
-
-
-def _with_few_labels(splits: DatasetSplits, per_class: int, seed: int) -> DatasetSplits:
-    train = keep_labels(splits.train, per_class, seed=seed, name=splits.name)
-    validation, test = splits.validation, splits.test
-    if not per_class:  # classes that were found without labels have no names to compare
-        validation, test = (None if part is None else keep_labels(part, 0) for part in (validation, test))
-    return replace(splits, train=train, validation=validation, test=test)
-
-
-def _binary(split: Split | None, mode: str) -> Split | None:
-    if split is None:
-        return None
-    if split.images is not None:
-        return Split(binarize(split.images, mode, torch.Generator().manual_seed(0)), split.labels)
-    assert split.dataset is not None
-    return Split(None, split.labels, _BinaryExamples(split.dataset, mode))
-
-
-@dataclass(frozen=True)
-class LoadedRun:
-    """A trained model and where it came from; ``epoch`` and ``step`` count what it was trained for."""
-
+    directory: Path
     model: Any
     config: RunConfig
     step: int
@@ -257,92 +49,224 @@ class LoadedRun:
         """What the model is: ``"vae"``, ``"gan"``; see ``Trainer.kind``."""
         return system_named(self.config.system).trainer.kind
 
+    @property
+    def of_sentences(self) -> bool:
+        """Whether its examples are sentences."""
+        return system_named(self.config.system).of_sentences
 
-def load_run(
-    run_directory: str | Path, checkpoint: str | Path = "best", weights: str = "auto", device: str = "cpu"
-) -> LoadedRun:
-    """Rebuild a run's model, in eval mode.
+    @cached_property
+    def data(self) -> DatasetSplits:
+        """The data of the run, loaded when first asked for."""
+        return load_run_data(self.config)
+
+    @cached_property
+    def data_with_all_labels(self) -> DatasetSplits:
+        """``data`` with the labels that training may not use, too: they measure, and teach nothing."""
+        kept_back = system_named(self.config.system).semi_supervised
+        return load_run_data(self.config, all_labels=True) if kept_back else self.data
+
+    @property
+    def figures(self) -> Path:
+        """Where pictures of this run go unless told otherwise."""
+        return self.directory / "figures"
+
+    def sample(
+        self, count: int, *, seed: int = 0, label: int | None = None, draw: bool = False
+    ) -> Tensor | list[str]:
+        """New examples: z from the prior, and E[x|z] or x = G(z).
+
+        Args:
+            count: how many.
+            seed: of the noise.
+            label: of a model with classes (or a categorical code): this one, not each in turn.
+            draw: x ~ p(x|z) of a VAE, which is noisy, in place of the mean; of sentences, words drawn in place of
+                the likeliest.
+
+        Returns:
+            ``[count, *event]``; of a model of sentences, their texts.
+
+        Raises:
+            RunError: for a label or ``draw`` that the model does not have, or a ``count`` of more samples than there
+                are test examples to condition them on.
+        """
+        self._check_sampling(label, draw)
+        if self.of_sentences:
+            return sentences.sampled(self, count, seed, draw)
+        return draw_values(self, count, seed, draw, label)
+
+    def _check_sampling(self, label: int | None, draw: bool) -> None:
+        if draw and self.kind != "vae":
+            raise RunError(f"a {self.config.system} has no p(x|z) to draw from", "draw")
+        if label is None:
+            return
+        if getattr(self.model, "cycle", None) is None:
+            raise RunError(f"a {self.config.system} has no classes to choose from", "label")
+        if not 0 <= label < self.model.num_classes:
+            raise RunError(f"expected 0 to {self.model.num_classes - 1}, got {label}", "label")
+
+    def reconstruct(self, count: int = 40, *, split: str = "test") -> tuple[Example, Tensor]:
+        """Examples of a split, spread over it, and E[x|z] of each at z = E[z|x]: ``[count, *event]`` each.
+
+        Raises:
+            RunError: the model has no encoder, or the data no such split.
+        """
+        self.check_encoder()
+        x = some_examples(self, split, count)
+        return x, self.model.reconstruct(x)
+
+    def interpolate(
+        self, rows: int = 8, steps: int = 10, *, seed: int = 0, between: str = "samples"
+    ) -> Tensor | list[list[str]]:
+        """What lies between pairs of latents: along great circles where the prior is normal, straight lines where it is
+        uniform; between sentences straight lines.
+
+        Args:
+            rows: number of paths.
+            steps: examples on each, its ends included.
+            seed: of the ends, where they are drawn.
+            between: ``"samples"`` of the prior, or ``"examples"`` of the test split.
+
+        Returns:
+            ``[rows, steps, *event]``; of a model of sentences, a list of texts for each path.
+
+        Raises:
+            RunError: for examples where the model has no encoder, or more of them than there are.
+        """
+        self._check_ends(between)
+        if self.of_sentences:
+            z = latent_paths(self, rows, steps, seed, between, spherical=False)
+            return sentences.paths(self, z, steps)
+        values = decoded(self, latent_paths(self, rows, steps, seed, between, spherical=self.has_normal_prior))
+        return values.unflatten(0, (rows, steps))
+
+    def _check_ends(self, between: str) -> None:
+        if between not in ("samples", "examples"):
+            raise RunError(f"expected samples or examples, got {between!r}", "between")
+        if between == "examples":
+            self.check_encoder()
+
+    @property
+    def has_normal_prior(self) -> bool:
+        """Whether z is normal; of some GANs it is uniform."""
+        return getattr(self.model, "prior", "normal") == "normal"
+
+    def latents(self, split: str = "test") -> Tensor:
+        """E[z|x] of a split's examples: ``[N, latent_dim]``.
+
+        Raises:
+            RunError: the model has no encoder, or the data no such split.
+        """
+        self.check_encoder()
+        return latent_means(self.model, split_examples(self, split))
+
+    def evaluate(
+        self,
+        split: str = "test",
+        *,
+        samples: int | None = None,
+        examples: int = 500,
+        class_samples: int | None = None,
+        quality: bool | None = None,
+        seed: int = 0,
+    ) -> DensityEvaluation | GANEvaluation:
+        """How well the model fits a split; the same seed gives the same numbers.
+
+        Args:
+            split: ``"train"``, ``"validation"`` or ``"test"``.
+            samples, examples: of a density, for log p(x): samples of z an example (5,000 if None; of sentences 100),
+                and examples, spread over the split; 0 leaves log p(x) out.
+            class_samples: of a class-conditional density: also classify the split by Bayes' rule, with so many samples
+                of z an example and class.
+            quality: of a GAN of small labelled images: whether to measure the quality of samples with a classifier that
+                is trained on the run's data (once a run); None where it can be measured.
+            seed: of the noise.
+
+        Raises:
+            RunError: for what the model does not have, or the data no such split.
+        """
+        if class_samples is not None:
+            check_classifier(self)
+        if self.kind == "gan":
+            return evaluate_gan(self, split, seed=seed, quality=quality)
+        if quality:
+            raise RunError(f"of the samples of a GAN; {self.directory} is a {self.config.system}", "quality")
+        return evaluate_density(
+            self, split, samples=samples, examples=examples, class_samples=class_samples, seed=seed
+        )
+
+    def check_encoder(self) -> None:
+        """Raise RunError where the model has no encoder."""
+        if self.kind != "vae":
+            raise RunError(f"{self.directory}: a {self.config.system} has no encoder; this needs a VAE")
+
+    # Pictures, as the command line draws them.
+
+    def draw_samples(
+        self, path: Path | None = None, *, count: int = 100, seed: int = 0, label: int | None = None, draw: bool = False
+    ) -> Path:
+        """Write a grid of new examples, with a column for each class where there are several; see ``sample``."""
+        self._check_sampling(label, draw)
+        from deepgen_fast.runs import pictures
+
+        return pictures.draw_samples(self, count, seed, path or self.figures / "samples.png", draw, label)
+
+    def draw_reconstructions(self, path: Path | None = None, *, count: int = 40, split: str = "test") -> Path:
+        """Write examples of a split above their reconstructions."""
+        self.check_encoder()
+        path = path or self.figures / f"reconstructions-{split}.png"
+        from deepgen_fast.runs import pictures
+
+        return pictures.draw_reconstructions(self, split, count, path)
+
+    def draw_interpolation(
+        self, path: Path | None = None, *, rows: int = 8, steps: int = 10, seed: int = 0, between: str = "samples"
+    ) -> Path:
+        """Write a grid with a row for each path of ``interpolate``."""
+        self._check_ends(between)
+        path = path or self.figures / "interpolation.png"
+        from deepgen_fast.runs import pictures
+
+        return pictures.draw_paths(self, rows, steps, seed, path, between)
+
+    def draw_latent_plane(
+        self, path: Path | None = None, *, split: str = "train", dims: tuple[int, int] | None = None
+    ) -> Path:
+        """Write where E[z|x] of a split lie, coloured by class: two latents (counted from 0), or the plane of the two
+        principal components."""
+        self.check_encoder()
+        from deepgen_fast.runs import pictures
+
+        return pictures.draw_plane(self, split, dims, path or self.figures / "latent_plane.png")
+
+    def draw_manifold(self, path: Path | None = None, *, side: int = 20, label: int | None = None) -> Path:
+        """Write what the unit square, taken to z through the normal quantile function, decodes to; of 2-D latents."""
+        self.check_encoder()
+        name = "manifold.png" if label is None else f"manifold-{label}.png"
+        from deepgen_fast.runs import pictures
+
+        return pictures.draw_manifold(self, side, path or self.figures / name, label)
+
+
+def open(
+    directory: str | Path, checkpoint: str | Path = "best", *, weights: str = "auto", device: str = "cpu"
+) -> Run:
+    """Read config and weights of a run directory; the model is in eval mode.
 
     Args:
-        run_directory: of the run.
+        directory: of the run.
         checkpoint: ``"best"`` by validation loss (the latest, where there was no validation), ``"last"``, or
-            the path of one.
+            the name or path of one.
         weights: ``"auto"`` takes the averaged weights where the run kept them (validation and the choice of
-            the best used these); ``"ema"`` insists on them; ``"raw"`` takes the optimiser's own.
+            the best used these); ``"ema"`` insists on them; ``"raw"`` takes the optimizer's own.
         device: where the model goes; ``"auto"`` takes a GPU where there is one.
 
     Raises:
-        ConfigError: when the directory holds no ``config.toml``, or a damaged one.
+        RunError: when the directory holds no run; for unknown ``weights``.
+        ConfigError: when its config is damaged.
         CheckpointError: when there is no such checkpoint, it is damaged, or holds no averaged weights.
-        ValueError: for unknown ``weights`` or device.
+        ValueError: for an unknown device.
     """
-    if weights not in ("auto", "raw", "ema"):
-        raise ValueError(f"weights: expected 'auto', 'raw' or 'ema', got {weights!r}")
-    directory = Path(run_directory)
-    config = _read_config(directory)
-    store = RunDirectory(directory).checkpoints
-    if store.find(checkpoint) is None:
-        raise CheckpointError(f"{directory}: no checkpoint; the run may have stopped in its first epoch")
-    averaged = config.trainer.ema_decay is not None
-    model = _build_model(config, None)
-    layout = CheckpointLayout(
-        specs_of(model.state_dict()),
-        specs_of(system_named(config.system).trainer.averaged_tensors(model)) if averaged else None,
-    )
-    path, stored, state = _read_stored(store, checkpoint, layout)
-    if weights == "ema" and stored.ema is None:
-        raise CheckpointError(f"{path}: holds no averaged weights; set trainer.ema_decay to keep them")
-    tensors = dict(stored.model)
-    if weights != "raw" and stored.ema is not None:
-        tensors.update(stored.ema)
-    model.load_state_dict(tensors)
-    return LoadedRun(model.to(resolve_device(device)).eval(), config, state.step, state.epoch, path)
-
-
-def _read_stored(
-    store: CheckpointStore, name: str | Path, layout: CheckpointLayout
-) -> tuple[Path, Checkpoint, TrainState]:
-    """The checkpoint of that name, which there is. A process that trains may replace it in the meantime."""
-    while True:
-        path = store.find(name)
-        assert path is not None
-        try:
-            return path, *_read_whole(path, layout)
-        except CheckpointError as error:
-            if store.find(name) not in (path, None):
-                continue
-            whole = next((other for other in reversed(store.named("step")) if _is_whole(other, layout)), None)
-            advice = (
-                ""
-                if whole is None
-                else f". The newest whole checkpoint is {whole}: name it to use it (--checkpoint "
-                f"{whole.name}; checkpoint in load_run())"
-            )
-            raise CheckpointError(f"{error}{advice}") from error
-
-
-def _read_whole(path: Path, layout: CheckpointLayout) -> tuple[Checkpoint, TrainState]:
-    checkpoint = read_checkpoint(path, layout)
-    return checkpoint, read_state(checkpoint.state, path)
-
-
-def _is_whole(path: Path, layout: CheckpointLayout) -> bool:
-    try:
-        _read_whole(path, layout)
-    except CheckpointError:
-        return False
-    return True
-
-
-def _read_config(directory: Path) -> RunConfig:
-    if not directory.is_dir():
-        raise ConfigError(f"{directory}: no such run directory")
-    if not (directory / "config.toml").exists():
-        advice = (
-            "its model was built in code: build it again and load checkpoints/*/model.safetensors"
-            if (directory / "trainer.toml").exists()
-            else "not a run directory"
-        )
-        raise ConfigError(f"{directory}: no config.toml: {advice}")
-    # What the run was to download it has; and a directory may come from a stranger.
-    return RunConfig.from_toml(RunDirectory(directory).config_path).with_overrides({"data.download": False})
+    directory = Path(directory)
+    config = read_config(directory)
+    model, state, path = read_model(directory, config, checkpoint, weights)
+    return Run(directory, model.to(resolve_device(device)).eval(), config, state.step, state.epoch, path)

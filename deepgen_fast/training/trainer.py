@@ -40,7 +40,7 @@ class Trainer(TrainingLoop):
         config: settings; the defaults when None.
         run_directory: where config, metrics, checkpoints, pictures and TensorBoard files go; None writes
             nothing.
-        config_text: the text of ``config.toml``, given the settings: all that ``load_run`` and ``resume`` need to
+        config_text: the text of ``config.toml``, given the settings: all that ``runs.open`` and ``resume`` need to
             rebuild the run from its directory. A model built in code has none; then only the trainer's settings are
             written, to ``trainer.toml``.
         overrides: fields of the settings, over ``config``'s.

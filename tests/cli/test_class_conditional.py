@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from deepgen_fast.runs import load_run
+from deepgen_fast import runs
 from deepgen_fast.systems import RunConfig
 
 
@@ -85,7 +85,7 @@ def test_deep_latent_gaussian_models(command, dataset, tmp_path, covariance) -> 
     )
     assert RunConfig.from_toml(run / "config.toml").model.latent_dims == (2, 3)
     ok(command("train", "dlgm", "--resume", run, "--epochs", 3))
-    loaded = load_run(run)
+    loaded = runs.open(run)
     assert loaded.kind == "vae" and loaded.model.latent_dims == (2, 3)
     values = json.loads(ok(command("evaluate", run, "--samples", 50, "--json")))
     assert values["elbo"] < values["log_p"] < 0 and values["latent_dim"] == 5

@@ -10,11 +10,10 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from deepgen_fast import runs
 from deepgen_fast.cli.evaluate_gan import table_of
-from deepgen_fast.cli.runs import Run, open_run
-from deepgen_fast.cli.sample_quality import measure_quality, why_not
 from deepgen_fast.models import fully_connected_gan
-from deepgen_fast.runs import LoadedRun, load_run
+from deepgen_fast.runs.sample_quality import measure_quality, unsupported_reason
 from deepgen_fast.systems import RunConfig
 
 
@@ -58,7 +57,7 @@ def fine(train) -> Path:
 
 
 def test_the_whole_chain(command, whole, tmp_path) -> None:
-    assert load_run(whole).model.present == (0, 1)
+    assert runs.open(whole).model.present == (0, 1)
     assert command("sample", whole, "-n", 5, "-o", tmp_path / "made.npy").exit_code == 0
     assert np.load(tmp_path / "made.npy").shape == (5, 1, 16, 16)
     assert command("interpolate", whole, "--rows", 2, "--steps", 3, "-o", tmp_path / "paths.png").exit_code == 0
@@ -98,7 +97,7 @@ def test_quality_of_samples(command, whole) -> None:
 
 
 def test_quality_of_a_level_is_that_of_real_images_refined(fine) -> None:
-    run = open_run(fine)
+    run = runs.open(fine)
     last = run.model.generator["0"][-1][0]
     with torch.no_grad():
         last.weight.zero_()
@@ -143,4 +142,4 @@ def test_why_quality_is_not_measured(tmp_path, arrays, settings, message) -> Non
     shape = arrays["x"].shape[1:]
     config = RunConfig.for_system("gan")().with_overrides({"data.name": str(tmp_path / "data.npz"), **settings})
     model = fully_connected_gan(shape, 4, 2, output="linear" if len(shape) == 1 else "sigmoid", units=2)
-    assert message in why_not(Run(tmp_path, LoadedRun(model, config, 0, 0, tmp_path)), "test")
+    assert message in unsupported_reason(runs.Run(tmp_path, model, config, 0, 0, tmp_path), "test")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from deepgen_fast import runs
 from deepgen_fast.cli.system_commands import fields_of, system_command
 from deepgen_fast.config import TrainerConfig
-from deepgen_fast.runs import load_run
 from deepgen_fast.systems import SYSTEMS, RunConfig
 from deepgen_fast.training import RunDirectory
 
@@ -50,23 +50,25 @@ def test_a_run_repeats_and_lengthens_from_its_own_config(command, gan_run, tmp_p
     result = command("train", "dcgan", "--config", gan_run / "config.toml", "--out", again)
     assert result.exit_code == 0, result.output
     assert (again / "config.toml").read_text() == (gan_run / "config.toml").read_text()
-    states = [load_run(run, weights="raw").model.state_dict() for run in (gan_run, again)]
+    states = [runs.open(run, weights="raw").model.state_dict() for run in (gan_run, again)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     long = tmp_path / "long"
     assert command("train", "dcgan", "--config", gan_run / "config.toml", "--epochs", 3, "--out", long).exit_code == 0
     assert command("train", "dcgan", "--resume", again, "--epochs", 3).exit_code == 0
-    states = [load_run(run).model.state_dict() for run in (long, again)]
+    states = [runs.open(run).model.state_dict() for run in (long, again)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_sample_is_what_the_averaged_generator_makes(command, gan_run, tmp_path) -> None:
     path = tmp_path / "samples.npy"
     assert command("sample", gan_run, "-n", 7, "--seed", 3, "-o", path).exit_code == 0
-    loaded = load_run(gan_run)
+    loaded = runs.open(gan_run)
     assert loaded.kind == "gan" and not loaded.model.training
     expected = loaded.model.sample(7, torch.Generator().manual_seed(3))
     torch.testing.assert_close(torch.from_numpy(np.load(path)), expected)
-    assert not torch.equal(expected, load_run(gan_run, weights="raw").model.sample(7, torch.Generator().manual_seed(3)))
+    assert not torch.equal(
+        expected, runs.open(gan_run, weights="raw").model.sample(7, torch.Generator().manual_seed(3))
+    )
     assert command("sample", gan_run).exit_code == 0
     assert imread(gan_run / "figures" / "samples.png")[..., :3].std() > 0.01
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from deepgen_fast import metrics
-from deepgen_fast.cli import pictures
-from deepgen_fast.cli.runs import open_run, some_examples, split_examples
+from deepgen_fast import metrics, runs
+from deepgen_fast.runs.examples import some_examples, split_examples
+from deepgen_fast.runs.latents import project
 
 
 def test_evaluate_reports_what_the_metrics_say(command, plane_run) -> None:
@@ -21,7 +21,7 @@ def test_evaluate_reports_what_the_metrics_say(command, plane_run) -> None:
     assert result.exit_code == 0, result.output
     values = json.loads(result.stdout)
     assert values == json.loads((plane_run / "evaluation-test.json").read_text())
-    run = open_run(plane_run)
+    run = runs.open(plane_run)
     x = split_examples(run, "test")
     assert set(x.unique().tolist()) == {0.0, 1.0}
     elbo = metrics.evaluate_elbo(run.model, x)
@@ -56,7 +56,7 @@ def test_evaluate_other_split_without_log_p(command, wide_run) -> None:
 
 
 def test_some_examples_are_spread_over_the_split(wide_run) -> None:
-    run = open_run(wide_run)
+    run = runs.open(wide_run)
     x = split_examples(run, "train")
     assert torch.equal(some_examples(run, "train", 3), x[[0, len(x) // 3, 2 * len(x) // 3]])
     assert torch.equal(some_examples(run, "train", 10_000), x)
@@ -103,10 +103,10 @@ def test_manifold_of_more_latents_projects_and_says_why_b_is_missing(command, wi
 def test_projection_to_chosen_and_principal_axes() -> None:
     torch.manual_seed(0)
     means = torch.randn(500, 3) * torch.tensor([0.1, 3.0, 1.0]) + 5.0
-    points, names = pictures.project(means, (2, 0))
+    points, names = project(means, (2, 0))
     assert torch.equal(points, means[:, [2, 0]])
     assert names == ("$z_{3}$", "$z_{1}$")
-    points, names = pictures.project(means, None)
+    points, names = project(means, None)
     # The leading components are the widest latents, up to sign.
     for axis, latent in ((0, 1), (1, 2)):
         pair = torch.stack((points[:, axis], means[:, latent]))

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from deepgen_fast import runs
 from deepgen_fast.config import ConfigError
 from deepgen_fast.data import DataError, load_dataset
-from deepgen_fast.runs import load_run, load_run_data, resume, run, train
+from deepgen_fast.runs import RunError, load_run_data, resume, stored, train
+from deepgen_fast.runs import data as run_data
 from deepgen_fast.systems import RunConfig
 from deepgen_fast.training import CheckpointError, VAETrainer, read_checkpoint
 
@@ -27,7 +29,7 @@ def config(images, quiet, tmp_path) -> RunConfig:
 
 
 def weights(run_directory, **options) -> list[torch.Tensor]:
-    return list(load_run(run_directory, **options).model.state_dict().values())
+    return list(runs.open(run_directory, **options).model.state_dict().values())
 
 
 def equal(first, second) -> bool:
@@ -59,15 +61,15 @@ def test_resume_lengthens_a_run(config, tmp_path):
 
 def test_the_best_the_last_and_a_given_checkpoint(config, tmp_path):
     result = train(config, tmp_path / "run")
-    best, last = load_run(tmp_path / "run"), load_run(tmp_path / "run", checkpoint="last")
+    best, last = runs.open(tmp_path / "run"), runs.open(tmp_path / "run", checkpoint="last")
     assert best.epoch == result.best_epoch
     assert (last.epoch, last.step) == (3, result.steps)
     assert not best.model.training
     assert best.config == RunConfig.from_toml(tmp_path / "run" / "config.toml")
-    given = load_run(tmp_path / "run", checkpoint=last.checkpoint)
+    given = runs.open(tmp_path / "run", checkpoint=last.checkpoint)
     assert equal(given.model.state_dict().values(), last.model.state_dict().values())
     with pytest.raises(CheckpointError, match="holds no averaged weights"):
-        load_run(tmp_path / "run", weights="ema")
+        runs.open(tmp_path / "run", weights="ema")
 
 
 def test_averaged_weights_are_what_is_used(config, tmp_path):
@@ -116,20 +118,20 @@ def test_data_outside_the_unit_interval_is_refused_before_training(config, tmp_p
 
 
 def test_what_is_no_run_is_named(config, build_vae, images, quiet, tmp_path):
-    with pytest.raises(ConfigError, match="nowhere: no such run directory"):
-        load_run(tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match=r"no config\.toml: not a run directory"):
+    with pytest.raises(RunError, match="nowhere: no such run directory"):
+        runs.open(tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"no config\.toml: not a run directory"):
         resume(tmp_path)
     VAETrainer(build_vae(), **quiet, epochs=1, run_directory=tmp_path / "by_hand").fit(images)
-    with pytest.raises(ConfigError, match="its model was built in code"):
-        load_run(tmp_path / "by_hand")
+    with pytest.raises(RunError, match="its model was built in code"):
+        runs.open(tmp_path / "by_hand")
     (tmp_path / "fresh").mkdir()
     config.write_toml(tmp_path / "fresh" / "config.toml")
-    for action in (load_run, resume):
+    for action in (runs.open, resume):
         with pytest.raises(CheckpointError, match="no checkpoint"):
             action(tmp_path / "fresh")
     with pytest.raises(ValueError, match="weights: expected 'auto', 'raw' or 'ema', got 'mean'"):
-        load_run(tmp_path / "fresh", weights="mean")
+        runs.open(tmp_path / "fresh", weights="mean")
 
 
 def test_a_strangers_config_downloads_nothing(config, tmp_path, monkeypatch):
@@ -139,12 +141,12 @@ def test_a_strangers_config_downloads_nothing(config, tmp_path, monkeypatch):
         asked.append(options["download"])
         return load_dataset(*arguments, **options)
 
-    monkeypatch.setattr(run, "load_dataset", watched)
+    monkeypatch.setattr(run_data, "load_dataset", watched)
     train(config.with_overrides({"data.download": True}), tmp_path / "run")
     assert asked == [True]  # the user's own word
     assert RunConfig.from_toml(tmp_path / "run" / "config.toml").data.download
     assert resume(tmp_path / "run", epochs=4).epochs == 4
-    load_run_data(load_run(tmp_path / "run").config)
+    load_run_data(runs.open(tmp_path / "run").config)
     assert asked == [True, False, False]
 
 
@@ -152,7 +154,7 @@ def test_an_earlier_checkpoint_is_resumed_by_name(config, tmp_path):
     settings = {"trainer.checkpoint_every": 1, "trainer.keep_checkpoints": 3}
     train(config.with_overrides(settings), tmp_path / "run")
     expected = weights(tmp_path / "run", checkpoint="last")
-    latest = load_run(tmp_path / "run", "last").checkpoint
+    latest = runs.open(tmp_path / "run", "last").checkpoint
     (latest / "training.safetensors").write_bytes(b"")
     before = (tmp_path / "run" / "config.toml").read_text()
     with pytest.raises(CheckpointError, match=r"The newest whole checkpoint is .*step-0*(\d+): ") as caught:
@@ -167,7 +169,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_looked_for_again(conf
     """As by a process that trains: reading commands take no lock."""
     train(config, tmp_path / "run")
     store = tmp_path / "run" / "checkpoints"
-    latest = load_run(tmp_path / "run", "last").checkpoint
+    latest = runs.open(tmp_path / "run", "last").checkpoint
     later = store / "step-99999999"
     reads = []
 
@@ -180,8 +182,8 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_looked_for_again(conf
             (later / "SHA256SUMS").unlink()
         return read_checkpoint(path, layout)
 
-    monkeypatch.setattr(run, "read_checkpoint", read)
-    assert load_run(tmp_path / "run", "last").step == 99999999
+    monkeypatch.setattr(stored, "read_checkpoint", read)
+    assert runs.open(tmp_path / "run", "last").step == 99999999
     assert reads == [latest.name, later.name]
 
 
@@ -189,8 +191,8 @@ def test_a_model_that_cannot_be_built_is_a_config_error(config, tmp_path, monkey
     def refuse(section, event_shape):
         raise RuntimeError("[enforce fail at a.cpp:127] err == 0. No memory\nException raised from f at b.h:79\nframe")
 
-    system = replace(run.system_named("vae"), build_model=refuse)
-    monkeypatch.setattr(run, "system_named", lambda name: system)
+    system = replace(stored.system_named("vae"), build_model=refuse)
+    monkeypatch.setattr(stored, "system_named", lambda name: system)
     with pytest.raises(ConfigError, match=r"model: cannot be built with .*latent_dim=2") as caught:
         train(config, tmp_path / "run")
     assert str(caught.value).endswith("smaller ones are needed: No memory")

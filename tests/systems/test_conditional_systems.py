@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import conditional_systems as runs
+import conditional_systems as systems
 import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
+from deepgen_fast import runs
 from deepgen_fast.cli.app import app
-from deepgen_fast.runs import load_run, resume, train
+from deepgen_fast.runs import resume, train
 from deepgen_fast.systems import RunConfig
 
 SYSTEMS = {
@@ -25,7 +26,7 @@ SYSTEMS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> str:
-    return runs.write_bars(tmp_path_factory.mktemp("data") / "bars.npz")
+    return systems.write_bars(tmp_path_factory.mktemp("data") / "bars.npz")
 
 
 def command(*args: object):
@@ -33,7 +34,7 @@ def command(*args: object):
 
 
 def small(system: str, data: str, **overrides) -> RunConfig:
-    return runs.config(system, **{"data.name": data, "trainer.ema_decay": 0.9, **SYSTEMS[system], **overrides})
+    return systems.config(system, **{"data.name": data, "trainer.ema_decay": 0.9, **SYSTEMS[system], **overrides})
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
@@ -43,7 +44,7 @@ def test_a_resumed_run_is_the_run_that_did_not_stop(system, data, tmp_path, prec
     whole = train(chosen.with_overrides({"trainer.epochs": 3}), tmp_path / "whole")
     train(chosen.with_overrides({"trainer.epochs": 2}), tmp_path / "parts")
     parts = resume(tmp_path / "parts", epochs=3)
-    states = [load_run(tmp_path / name, "last", weights).model.state_dict() for name in ("whole", "parts")
+    states = [runs.open(tmp_path / name, "last", weights).model.state_dict() for name in ("whole", "parts")
               for weights in ("raw", "ema")]  # fmt: skip
     for first, second in ((states[0], states[2]), (states[1], states[3])):
         for name, value in first.items():
@@ -67,7 +68,7 @@ def test_the_command_line_uses_it(system, data, tmp_path):
     assert result.exit_code == 0, result.output
     assert imread(tmp_path / "paths.png")[..., :3].std() > 0.01
     assert command("sample", run, "-n", 9, "-o", tmp_path / "made.npy").exit_code == 0
-    model = load_run(run).model
+    model = runs.open(run).model
     expected = model.sample(9, torch.Generator().manual_seed(0))
     torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "made.npy")), expected)
     result = command("sample", run, "-n", 4, "--label", 1, "-o", tmp_path / "ones.npy")
@@ -83,8 +84,8 @@ def test_the_command_line_uses_it(system, data, tmp_path):
 def test_a_conditional_gan_draws_the_class_that_it_is_asked_for(data, tmp_path):
     settings = {"trainer.epochs": 30, "trainer.learning_rate": 2e-3, "trainer.validate_every": 30, "model.width": 8}
     train(small("cgan", data, **settings), tmp_path / "run")
-    made = load_run(tmp_path / "run").model.sample(150, torch.Generator().manual_seed(1))
-    agreement = (runs.classes_of(made) == torch.arange(150) % 3).double().mean()
+    made = runs.open(tmp_path / "run").model.sample(150, torch.Generator().manual_seed(1))
+    agreement = (systems.classes_of(made) == torch.arange(150) % 3).double().mean()
     assert agreement >= 0.9, agreement  # 1/3 by chance
 
 
@@ -95,7 +96,7 @@ def test_an_infogan_finds_codes_that_can_be_read(data, tmp_path):
     assert last["validation_discriminator_categorical_information"] >= 0.9 * np.log(3), last
     assert last["generator_continuous_information"] > 0.5
     # The code decides what is drawn: one code, one picture; another, another.
-    model = load_run(tmp_path / "run").model
+    model = runs.open(tmp_path / "run").model
     codes = torch.arange(90) % 3
     read = model.recognise(model.from_data(model.sample(90, torch.Generator().manual_seed(1)))).logits.argmax(1)
     assert (read == codes).double().mean() >= 0.9
@@ -105,7 +106,7 @@ def test_a_catgan_learns_the_classes_from_two_labels_of_each(data, tmp_path):
     settings = {"trainer.epochs": 15, "trainer.learning_rate": 2e-3, "trainer.validate_every": 15, "model.width": 8}
     result = train(small("catgan", data, **settings), tmp_path / "run")
     assert result.history[-1]["validation_discriminator_accuracy"] >= 0.95, result.history[-1]
-    model, test = load_run(tmp_path / "run").model, runs.bars().test
+    model, test = runs.open(tmp_path / "run").model, systems.bars().test
     assert (model.predict(test.images) == test.labels).double().mean() >= 0.95
 
 
@@ -114,7 +115,7 @@ def test_a_catgan_sorts_what_has_no_labels(data, tmp_path):
     chosen = small("catgan", data, **settings, **{"data.labels_per_class": 0})
     result = train(chosen, tmp_path / "run")
     assert not any("accuracy" in name and "fake" not in name and "real" not in name for name in result.history[-1])
-    model, test = load_run(tmp_path / "run").model, runs.bars().test
+    model, test = runs.open(tmp_path / "run").model, systems.bars().test
     found = model.predict(test.images)
     counts = torch.zeros(3, 3).index_put_((found, test.labels), torch.ones(len(found)), accumulate=True)
     assert counts.amax(1).sum() / len(found) >= 0.9, counts

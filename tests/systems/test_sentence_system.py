@@ -12,12 +12,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from deepgen_fast import runs
 from deepgen_fast.cli.app import app
 from deepgen_fast.config import ConfigError
 from deepgen_fast.data import DataError
 from deepgen_fast.data.vocabulary import tokenize
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood, perplexity_per_word
-from deepgen_fast.runs import load_run, load_run_data, resume, train
+from deepgen_fast.runs import load_run_data, resume, train
 from deepgen_fast.systems import RunConfig
 
 NOUNS = ("cat", "dog", "bird", "fish", "horse", "mouse", "cow", "bee", "owl", "fox")
@@ -67,7 +68,7 @@ def run(corpus, tmp_path_factory):
 
 
 def test_it_learns_to_speak_by_z(run):
-    loaded = load_run(run)
+    loaded = runs.open(run)
     test = load_run_data(loaded.config).test.images
     found = evaluate_elbo(loaded.model, test)
     assert found.kl > 1.0
@@ -80,7 +81,7 @@ def test_it_learns_to_speak_by_z(run):
 
 
 def test_the_estimate_of_log_p_lies_above_the_bound(run):
-    loaded = load_run(run)
+    loaded = runs.open(run)
     test = load_run_data(loaded.config).test.images
     bound = evaluate_elbo(loaded.model, test, num_samples=20).elbo
     estimate = importance_weighted_log_likelihood(loaded.model, test, 50)
@@ -95,10 +96,10 @@ def test_it_resumes_bit_for_bit(corpus, tmp_path, precision):
     train(chosen.with_overrides({"trainer.epochs": 3}), tmp_path / "whole")
     train(chosen, tmp_path / "parts")
     resume(tmp_path / "parts", epochs=3)
-    first, second = (load_run(tmp_path / name) for name in ("whole", "parts"))
+    first, second = (runs.open(tmp_path / name) for name in ("whole", "parts"))
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
-    assert load_run(tmp_path / "whole", weights="raw").epoch == 3
+    assert runs.open(tmp_path / "whole", weights="raw").epoch == 3
     shown = tmp_path / "whole" / "samples"
     assert len((shown / "samples-00003.txt").read_text().splitlines()) == 10
     assert len((shown / "reconstructions-00003.txt").read_text().splitlines()) == 16
@@ -110,7 +111,7 @@ def test_a_run_loads_without_its_corpus(corpus, tmp_path):
     train(config(moved), tmp_path / "run")
     rows = load_run_data(config(moved)).test.images
     moved.unlink()
-    loaded = load_run(tmp_path / "run")
+    loaded = runs.open(tmp_path / "run")
     assert loaded.model.vocabulary.text == loaded.config.model.vocabulary
     assert loaded.model.event_shape == (9,)
     words = {word for row in loaded.model.vocabulary.decode(rows) for word in tokenize(row)}
@@ -185,7 +186,7 @@ def test_the_command_line_speaks(run, tmp_path):
     assert drawn.strip() == str(tmp_path / "made" / "drawn.txt")
     assert len((tmp_path / "made" / "drawn.txt").read_text().splitlines()) == 7
     pairs = command("reconstruct", run, "-n", 5).splitlines()
-    given = load_run(run).model.vocabulary.decode(load_run_data(load_run(run).config).test.images)
+    given = runs.open(run).model.vocabulary.decode(load_run_data(runs.open(run).config).test.images)
     assert len(pairs) == 10 and set(pairs[0::2]) <= set(given)
     assert all(line.startswith("    ") for line in pairs[1::2])
 
@@ -193,7 +194,7 @@ def test_the_command_line_speaks(run, tmp_path):
 def test_the_command_line_prints_homotopies(run):
     paths = command("interpolate", run, "--between", "examples", "--rows", 3, "--steps", 6).strip().split("\n\n")
     assert [len(path.splitlines()) for path in paths] == [6, 6, 6]
-    loaded = load_run(run)
+    loaded = runs.open(run)
     test = load_run_data(loaded.config).test.images
     chosen = test[torch.arange(6) * len(test) // 6]
     ends = loaded.model.vocabulary.decode(loaded.model.reconstruct(chosen))
@@ -205,7 +206,7 @@ def test_the_command_line_prints_homotopies(run):
 
 def test_the_command_line_evaluates(run):
     values = json.loads(command("evaluate", run, "--samples", 10, "--json"))
-    loaded = load_run(run)
+    loaded = runs.open(run)
     test = load_run_data(loaded.config).test.images
     assert values["elbo"] == pytest.approx(evaluate_elbo(loaded.model, test, batch_size=128).elbo)
     assert values["elbo"] == pytest.approx(values["log_likelihood"] - values["kl"])

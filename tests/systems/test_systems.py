@@ -11,12 +11,13 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+from deepgen_fast import runs
 from deepgen_fast.cli.app import app
 from deepgen_fast.config import ConfigError
 from deepgen_fast.data import DataError, InMemoryBatches, LoaderBatches
 from deepgen_fast.models import GAN, fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective
-from deepgen_fast.runs import load_run, load_run_data, resume, train
+from deepgen_fast.runs import load_run_data, resume, train
 from deepgen_fast.systems import SYSTEMS, RunConfig
 from deepgen_fast.systems.registry import adversarial
 from deepgen_fast.systems.run_config import run_config_class
@@ -129,7 +130,7 @@ def test_it_trains_resumes_and_loads(toy, data, tmp_path, precision):
     assert result.history[-1]["generator_squares"] > 0
     train(chosen, tmp_path / "parts")
     resume(tmp_path / "parts", epochs=5)
-    first, second = (load_run(tmp_path / name) for name in ("whole", "parts"))
+    first, second = (runs.open(tmp_path / name) for name in ("whole", "parts"))
     assert first.config.objective.weight == 0.5 and first.kind == "gan"
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
@@ -138,7 +139,7 @@ def test_it_trains_resumes_and_loads(toy, data, tmp_path, precision):
 def test_labels_reach_both_networks(toy, data, tmp_path):
     chosen = config(data, **{"trainer.epochs": 150, "trainer.learning_rate": 2e-3, "trainer.validate_every": 150})
     train(chosen, tmp_path / "run")
-    made = load_run(tmp_path / "run").model.sample(20, torch.Generator().manual_seed(0))[:, 0]
+    made = runs.open(tmp_path / "run").model.sample(20, torch.Generator().manual_seed(0))[:, 0]
     # Drawn without real examples beside them, labels alternate.
     left, upper = made[0::2], made[1::2]
     assert left[:, :, :2].mean() - left[:, :, 2:].mean() > 0.5

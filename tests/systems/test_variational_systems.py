@@ -14,11 +14,12 @@ from torch.utils.data import TensorDataset
 from typer.testing import CliRunner
 
 import deepgen_fast as dgf
+from deepgen_fast import runs
 from deepgen_fast.cli.app import app
 from deepgen_fast.data import DataError
 from deepgen_fast.models import VAE, BernoulliLikelihood, Posterior, VAEOutput
 from deepgen_fast.objectives import ELBO, ImportanceWeightedBound, Loss
-from deepgen_fast.runs import load_run, resume, train
+from deepgen_fast.runs import resume, train
 from deepgen_fast.systems import SYSTEMS, RunConfig
 from deepgen_fast.systems.registry import variational
 from deepgen_fast.systems.run_config import run_config_class
@@ -147,7 +148,7 @@ def test_a_labelled_system_trains_resumes_and_loads(registered, data, tmp_path, 
     result = train(chosen, tmp_path / "parts")
     assert result.history[-1]["beta"] == 0.5
     resume(tmp_path / "parts", epochs=5)
-    first, second = (load_run(tmp_path / name) for name in ("whole", "parts"))
+    first, second = (runs.open(tmp_path / name) for name in ("whole", "parts"))
     assert first.kind == "vae" and first.config.objective.beta == 0.5
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, second.model.state_dict()[name]), name
@@ -159,7 +160,7 @@ def test_labels_reach_the_model(registered, data, tmp_path):
     result = train(config(data, **{"trainer.epochs": 80, "trainer.learning_rate": 2e-2}), tmp_path / "run")
     assert result.history[-1]["validation_kl"] < 0.1  # the label says it all
     left, upper = (
-        load_run(tmp_path / "run").model.sample(20, torch.Generator().manual_seed(0))[i::2, 0] for i in (0, 1)
+        runs.open(tmp_path / "run").model.sample(20, torch.Generator().manual_seed(0))[i::2, 0] for i in (0, 1)
     )
     assert left[:, :, :2].mean() - left[:, :, 2:].mean() > 0.6
     assert upper[:, :2].mean() - upper[:, 2:].mean() > 0.6

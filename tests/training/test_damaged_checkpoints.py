@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from deepgen_fast import runs
 from deepgen_fast.config import TrainerConfig
 from deepgen_fast.models import two_layer_vae
-from deepgen_fast.runs import load_run
 from deepgen_fast.systems import RunConfig
 from deepgen_fast.training import CheckpointError, VAETrainer, read_checkpoint
 
@@ -332,28 +332,28 @@ def test_the_newest_whole_checkpoint_is_named_and_goes_on(run):
 
 
 def test_damage_is_noticed_by_those_who_use_a_model(run):
-    expected = load_run(run, "last").model.state_dict()
+    expected = runs.open(run, "last").model.state_dict()
     path = latest(run)
     averages = (path / "ema.safetensors").read_bytes()
     (path / "ema.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"expected ema\.safetensors, which SHA256SUMS lists.*step-00000005"):
-        load_run(run, "last")
+        runs.open(run, "last")
     (path / "SHA256SUMS").unlink()
     with pytest.raises(CheckpointError, match="kept no average of the weights"):  # not the raw ones, in silence
-        load_run(run, "last")
+        runs.open(run, "last")
     (path / "ema.safetensors").write_bytes(averages)
     edit("model.safetensors", cut("encoder.hidden.bias"))(path)
     with pytest.raises(
         CheckpointError, match=r"does not fit the model: .*\. The newest whole checkpoint is .*00000005"
     ):
-        load_run(run, "last")
-    assert load_run(run, "step-00000005").step == 5
-    assert expected.keys() == load_run(run, "step-00000005").model.state_dict().keys()
+        runs.open(run, "last")
+    assert runs.open(run, "step-00000005").step == 5
+    assert expected.keys() == runs.open(run, "step-00000005").model.state_dict().keys()
 
 
 def test_state_of_training_is_not_read_to_use_a_model(run):
     (latest(run) / "training.safetensors").write_bytes(b"damaged")
-    assert load_run(run, "last").step == 6
+    assert runs.open(run, "last").step == 6
 
 
 def test_moments_come_back_with_the_strides_of_their_weights(tmp_path):

@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from deepgen_fast import runs
 from deepgen_fast.config import ConfigError
 from deepgen_fast.models import dcgan, fully_connected_gan
 from deepgen_fast.nn import ReferenceBatch
 from deepgen_fast.objectives import AdversarialObjective
-from deepgen_fast.runs import load_run, resume, train
+from deepgen_fast.runs import resume, train
 from deepgen_fast.systems import SYSTEMS
 from deepgen_fast.systems.run_config import RunConfig
 from deepgen_fast.training import CheckpointError, GANTrainer
@@ -154,7 +155,7 @@ def test_from_a_config(tmp_path):
     config = RunConfig.for_system("gan")().with_overrides(options)
     train(config, tmp_path / "run")
     resume(tmp_path / "run", epochs=2)
-    samples = load_run(tmp_path / "run").model.sample(5)
+    samples = runs.open(tmp_path / "run").model.sample(5)
     assert samples.shape == (5, 2) and samples.isfinite().all()
 
 

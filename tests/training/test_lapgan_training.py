@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from deepgen_fast import runs
 from deepgen_fast.models import lapgan
 from deepgen_fast.models.laplacian_gan import combine
 from deepgen_fast.models.laplacian_pyramid import down, up
 from deepgen_fast.objectives import PyramidObjective
 from deepgen_fast.random import BatchNoise
-from deepgen_fast.runs import load_run, train
+from deepgen_fast.runs import train
 from deepgen_fast.systems import SYSTEMS, RunConfig
 from deepgen_fast.training import GANTrainer
 
@@ -94,7 +95,7 @@ def test_levels_of_different_runs_are_sampled_as_one(crosses, tmp_path):
     config = RunConfig.for_system("lapgan")().with_overrides({**quiet, **model, **data})
     for level in ("0", "1"):
         train(config.with_overrides({"model.level": level}), tmp_path / level)
-    loaded = [load_run(tmp_path / level) for level in ("0", "1")]
+    loaded = [runs.open(tmp_path / level) for level in ("0", "1")]
     assert [run.model.present for run in loaded] == [(0,), (1,)]
     whole = combine([run.model for run in loaded])
     z = whole.draw_latent(3, BatchNoise(torch.Generator().manual_seed(0)))

@@ -55,7 +55,7 @@ class GANTrainer(Trainer):
         config: settings; ``GANTrainerConfig()`` when None.
         run_directory: where config, metrics, checkpoints, pictures and TensorBoard files go; None writes
             nothing.
-        config_text: the text of ``config.toml``, given the settings: all that ``load_run`` and ``resume`` need to
+        config_text: the text of ``config.toml``, given the settings: all that ``runs.open`` and ``resume`` need to
             rebuild the run from its directory.
         metrics: measures the model, at rest and with averaged weights, at every validation: ``{name: number}`` for the
             epoch's record; ``monitor`` may name one.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from deepgen_fast.cli import figures
+from deepgen_fast.runs import figures
 
 
 def test_tile_places_images_by_rows() -> None:

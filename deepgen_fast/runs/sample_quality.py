@@ -1,24 +1,24 @@
-"""How good a GAN's images are, in the eyes of a classifier that is trained on the run's own data: no downloads."""
+"""How good a GAN's images are, measured by a classifier that is trained on the run's own data: no downloads."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
-import typer
 from torch import Tensor
 
 from deepgen_fast import metrics
-from deepgen_fast.cli.pictures import decoded
-from deepgen_fast.cli.runs import split_named
+from deepgen_fast.runs.latents import decoded
+from deepgen_fast.runs.examples import split_named
 from deepgen_fast.metrics.image_classifier import ConvolutionalFeatures
 from deepgen_fast.models import is_image
 from deepgen_fast.random import BatchNoise
 
 if TYPE_CHECKING:
-    from deepgen_fast.cli.runs import Run
+    from deepgen_fast.runs.run import Run
 
 _LEAST_SIDE, _LARGEST_SIDE = 8, 64  # pixels: below, the classifier has nothing to see; above, it is slow to train
 _LEAST_IMAGES = ConvolutionalFeatures.num_features + 1  # fewer have a singular covariance
@@ -27,7 +27,7 @@ _EPOCHS, _LEAST_STEPS, _BATCH_SIZE = 8, 200, 64  # of its training
 _CACHE = "classifier.safetensors"
 
 
-def why_not(run: Run, split: str) -> str | None:
+def unsupported_reason(run: Run, split: str) -> str | None:
     """Why the quality of samples cannot be measured here; None where it can."""
     shape = run.model.event_shape
     if not is_image(shape):
@@ -81,7 +81,8 @@ def _classifier(run: Run) -> metrics.ImageClassifier:
     path = run.directory / _CACHE
 
     def fit() -> metrics.ImageClassifier:
-        typer.echo(f"sample quality: training a classifier on {len(images)} images, once; kept as {path}", err=True)
+        note = f"sample quality: training a classifier on {len(images)} images, once; kept as {path}"
+        print(note, file=sys.stderr)
         epochs = max(_EPOCHS, math.ceil(_LEAST_STEPS * _BATCH_SIZE / len(images)))
         return metrics.train_image_classifier(images, labels, epochs=epochs, batch_size=_BATCH_SIZE)
 
