@@ -44,7 +44,7 @@ def test_a_resumed_run_is_the_run_that_did_not_stop(system, data, tmp_path, prec
     whole = train(chosen.with_overrides({"trainer.epochs": 3}), tmp_path / "whole")
     train(chosen.with_overrides({"trainer.epochs": 2}), tmp_path / "parts")
     parts = resume(tmp_path / "parts", epochs=3)
-    states = [runs.open(tmp_path / name, "last", weights).model.state_dict() for name in ("whole", "parts")
+    states = [runs.open(tmp_path / name, "last", weights=weights).model.state_dict() for name in ("whole", "parts")
               for weights in ("raw", "ema")]  # fmt: skip
     for first, second in ((states[0], states[2]), (states[1], states[3])):
         for name, value in first.items():
