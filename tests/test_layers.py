@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "deepgen_fast"
 #: A module imports modules of its own layer and of those below it.
@@ -86,3 +90,14 @@ def test_no_circles() -> None:
 
     for module in sorted(graph):
         walk(module, ())
+
+
+def test_no_source_is_ignored() -> None:
+    """A package that .gitignore matches works where it was written and is missing from every clone."""
+    root = PACKAGE.parent
+    if shutil.which("git") is None or not (root / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--", "*.py", "*.cpp", "*.h", "*.cu"]
+    ignored = subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
+    folders = ("deepgen_fast/", "tests/", "benchmarks/", "build_support/", "csrc/", "scripts/", "examples/")
+    assert not [path for path in ignored if path.startswith(folders)]
