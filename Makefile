@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment build quickstart test test-slow mutants check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget neon-check wheel clean
+.PHONY: help environment build quickstart test test-slow mutants sanitize check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget neon-check wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ test-slow: build ## the long proofs too, and 10,000 examples of each property
 
 mutants: build ## plant a hundred faults, one after another, and see the suite catch them (an hour; continues where it stopped)
 	$(BIN)/python tests/mutants/run.py
+
+sanitize: build ## the CPU library under AddressSanitizer and UndefinedBehaviorSanitizer, through the operators' tests (an hour)
+	$(BIN)/python scripts/sanitize.py
 
 check: environment ## formatters, linters and types, as pre-commit runs them
 	$(BIN)/pre-commit run --all-files
