@@ -26,7 +26,7 @@ AS_CALLS = ("--param", "asan-instrumentation-with-call-threshold=0")
 SETS = ("avx2", "avx512", "neon")
 # The operators' own tests; torch.compile's generated code and the other backends are not what is examined.
 TESTS = ("tests/contract", "tests/ops")
-LEFT_OUT = "not compile and not triton and not reference and not example and not instruction_set"
+LEFT_OUT = "not compile and not triton and not reference and not example and not instruction_set and not emulated"
 #: pytest's exit code where the selection is empty.
 NOTHING_SELECTED = 5
 
@@ -61,9 +61,9 @@ def build() -> Path:
         objects = list(pool.map(compile_one, cpu.units(extension.sources)))
     shutil.rmtree(TREE, ignore_errors=True)
     TREE.mkdir(parents=True)
-    for name in ("deepgen_fast", "tests"):
+    for name in ("deepgen_fast", "tests", "csrc"):  # copies: the repository may change while tests run
         shutil.copytree(ROOT / name, TREE / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for name in ("csrc", "build_support", "pyproject.toml", "setup.py", "README.md"):
+    for name in ("build_support", "pyproject.toml", "setup.py", "README.md"):
         (TREE / name).symlink_to(ROOT / name)
     library = TREE / "deepgen_fast" / f"_C{sysconfig.get_config_var('EXT_SUFFIX')}"
     libraries = [f"-L{folder}" for folder in extension.library_dirs] + [f"-l{name}" for name in extension.libraries]
@@ -126,7 +126,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tests", nargs="*", default=list(TESTS), help="paths under tests (default: %(default)s)")
     parser.add_argument("-k", default=LEFT_OUT, help="pytest's selection (default: %(default)s)")
-    parser.add_argument("--sets", nargs="+", default=list(SETS), help="instruction sets (default: %(default)s)")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="instruction sets (default: all)")
     arguments = parser.parse_args()
     build()
     shutil.rmtree(REPORTS, ignore_errors=True)
