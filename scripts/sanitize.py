@@ -78,13 +78,13 @@ def environment(instruction_set: str) -> dict[str, str]:
         done = subprocess.run([compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    log = f"log_path={REPORTS}/{instruction_set}"
+    log = f"log_path={REPORTS}/{instruction_set}"  # a file for each sanitizer: one would write over the other's
     return {
         **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         "LD_PRELOAD": f"{runtime('libasan.so')}:{runtime('libubsan.so')}:{runtime('libstdc++.so.6')}",
         # Python and torch keep what they allocate; the tests' own subprocesses inherit the preloaded runtime.
-        "ASAN_OPTIONS": f"detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1:{log}",
-        "UBSAN_OPTIONS": f"print_stacktrace=1:{log}",
+        "ASAN_OPTIONS": f"detect_leaks=0:verify_asan_link_order=0:allocator_may_return_null=1:{log}-address",
+        "UBSAN_OPTIONS": f"print_stacktrace=1:{log}-undefined",
         "PYTHONMALLOC": "malloc",
         "DEEPGEN_FAST_ISA": instruction_set,
         "PYTHONPATH": str(TREE),
@@ -94,7 +94,7 @@ def environment(instruction_set: str) -> dict[str, str]:
 def reports(instruction_set: str) -> list[str]:
     """The first line of every report."""
     found = []
-    for path in REPORTS.glob(f"{instruction_set}.*"):
+    for path in REPORTS.glob(f"{instruction_set}-*"):
         found += re.findall(r"ERROR: AddressSanitizer.*|.*runtime error:.*", path.read_text(errors="replace"))
     return found
 
