@@ -34,7 +34,6 @@ def _call(x: Any = X, weight: Any = WEIGHT, bias: Any = BIAS, **options: Any) ->
         ({"x": X.numpy()}, TypeError, "x must be a torch.Tensor"),
         ({"algorithm": "fast"}, ValueError, "algorithm must be one of"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("algorithm", ["auto", "minimal"])
 def test_errors_after_calls_that_fit(
