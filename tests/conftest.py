@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+# Threads that wait sleep: spinning takes the cores from tests that run in other processes. Read as torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -37,6 +40,18 @@ def nan_filled_memory() -> Iterator[None]:
     torch.utils.deterministic.fill_uninitialized_memory = True
     yield
     torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def fresh_backends() -> Iterator[None]:
+    """Lets a test change which backends are available: the choice is cached."""
+    from deepgen_fast import backends
+
+    backends._choose.cache_clear()
+    backends._triton_unavailable.cache_clear()
+    yield
+    backends._choose.cache_clear()
+    backends._triton_unavailable.cache_clear()
 
 
 @pytest.fixture

@@ -14,15 +14,7 @@ import torch
 import deepgen_fast as dgf
 from deepgen_fast import backends, diagnosis
 
-
-@pytest.fixture(autouse=True)
-def fresh_choices():
-    """The choice of a backend is cached; these tests change what is available."""
-    backends._choose.cache_clear()
-    backends._triton_unavailable.cache_clear()
-    yield
-    backends._choose.cache_clear()
-    backends._triton_unavailable.cache_clear()
+pytestmark = pytest.mark.usefixtures("fresh_backends")
 
 
 def test_reports_versions_and_choices() -> None:

@@ -76,6 +76,7 @@ def test_torch_that_is_new_enough_is_taken(version: str) -> None:
     native._check_torch(version)
 
 
+@pytest.mark.usefixtures("fresh_backends")
 def test_doctor_shows_errors_alone_and_only_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     record = tmp_path / "_not_built.txt"
     errors = [f"a.cpp:{line}: error: {line}" for line in range(50)]
