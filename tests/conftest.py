@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 # Property tests: the same examples each time, on any machine. ``--hypothesis-profile=thorough`` draws more of them.
 _EXAMPLES = {"quick": 200, "thorough": 10_000}
@@ -20,6 +21,9 @@ for _name, _count in _EXAMPLES.items():
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
 settings.load_profile("quick")
+# Hypothesis also tries the numbers that it finds in the modules that are loaded, so that examples would depend on which
+# tests ran before in this process.
+providers._get_local_constants = providers.Constants
 
 torch.set_num_threads(2)
 # On a GPU PyTorch computes float32 convolutions in TF32 unless told not to, and warns of matrix products where their

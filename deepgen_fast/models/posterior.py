@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 import deepgen_fast as dgf
+from deepgen_fast.ops.softplus import log_softplus, softplus
 
 
 class Posterior(NamedTuple):
@@ -30,7 +30,7 @@ class Posterior(NamedTuple):
         """sigma, ``[B, latent_dim]``."""
         if self.form == "logvar":
             return torch.exp(0.5 * self.scale)
-        return self.scale if self.form == "std" else F.softplus(self.scale)
+        return self.scale if self.form == "std" else softplus(self.scale)
 
     def log_variance(self) -> Tensor:
         """log sigma^2, ``[B, latent_dim]``."""
@@ -38,9 +38,7 @@ class Posterior(NamedTuple):
             return self.scale
         if self.form == "std":
             return 2.0 * torch.log(self.scale)
-        # softplus underflows below about -104 in float32, where log(softplus(p)) is p to the last digit.
-        low = self.scale < -20.0
-        return 2.0 * torch.where(low, self.scale, torch.log(F.softplus(torch.where(low, 0.0, self.scale))))
+        return 2.0 * log_softplus(self.scale)
 
     def draw(
         self, num_samples: int | None = None, noise: Tensor | None = None, generator: torch.Generator | None = None

@@ -26,7 +26,7 @@ def _masked(elements: Tensor, mask: Tensor | None) -> Tensor:
 def _std(logvar: Tensor | None, std: Tensor | None, pre_softplus: Tensor | None) -> Tensor:
     if logvar is not None:
         return torch.exp(0.5 * logvar)
-    return F.softplus(pre_softplus) if std is None else std
+    return F.softplus(pre_softplus, threshold=40.0) if std is None else std  # 20 is not exact in float64
 
 
 def kl(mean, logvar=None, std=None, pre_softplus=None, prior_mean=None, prior_logvar=None):

@@ -19,10 +19,10 @@ DGF_HOST_DEVICE V softplus(V x) {
   return positive_part(x) + log1p_unit(exp(-absolute(x)));
 }
 
-// log softplus(x): x itself where softplus(x) = exp(x) to working precision, so it is finite for every finite x.
+// log softplus(x): far below 0, where softplus(x) is e^x and in the end 0, x - e^x / 2; finite for every finite x.
 template <class V>
 DGF_HOST_DEVICE V log_softplus(V x, V softplus_x) {
-  return select(x < V(-20.0f), fma(exp(x), V(-0.5f), x), log(softplus_x));
+  return select(x < V(-20.0f), fma(softplus_x, V(-0.5f), x), log(softplus_x));
 }
 
 template <int kind, class V>
@@ -106,7 +106,8 @@ DGF_HOST_DEVICE V kl_scale_slope(V scale, V prior_logvar, Factors<V> precision) 
     return (variance_ratio<kind>(V(0), scale, prior_logvar, precision) - V(1)) * V(0.5f);
   if constexpr (kind == kStandardDeviation) return fma(scale * precision.one, precision.two, V(-1) / scale);
   const V std = softplus(scale), slope = sigmoid(scale);
-  return fma(std * precision.one * precision.two, slope, -select(scale < V(-20.0f), V(1), slope / std));
+  const V log_slope = select(scale < V(-20.0f), fma(std, V(-0.5f), V(1)), slope / std);
+  return fma(std * precision.one * precision.two, slope, -log_slope);
 }
 
 // d KL / d prior_logvar, from the ratio of the variances.

@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from deepgen_fast.ops.forward_mode import times_tangents
 from deepgen_fast.ops.limits import exp_factors, weighted
 from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, sum_event
+from deepgen_fast.ops.softplus import FAR, log_softplus, softplus
 from deepgen_fast.random import philox_normal
 from deepgen_fast.tracing import call
 
 LOGVAR, STD, PRE_SOFTPLUS = 0, 1, 2
-# softplus(x) = e^x to float32 precision below this point; past it log(softplus(x)) is x itself, never log(0).
-_LOG_SOFTPLUS_LINEAR = -20.0
 
 
 def standard_deviation(scale: Tensor, scale_kind: int) -> Tensor:
     """sigma from log-variance, from itself, or as softplus of a pre-activation (equation 13.10)."""
     if scale_kind == LOGVAR:
         return torch.exp(0.5 * scale)
-    return scale if scale_kind == STD else F.softplus(scale)
+    return scale if scale_kind == STD else softplus(scale)
 
 
 def log_variance(scale: Tensor, scale_kind: int) -> Tensor:
@@ -32,8 +30,7 @@ def log_variance(scale: Tensor, scale_kind: int) -> Tensor:
         return scale
     if scale_kind == STD:
         return 2.0 * torch.log(scale)
-    linear = scale < _LOG_SOFTPLUS_LINEAR
-    return 2.0 * torch.where(linear, scale, torch.log(F.softplus(scale.masked_fill(linear, 0.0))))
+    return 2.0 * log_softplus(scale)
 
 
 def _variance(scale: Tensor, scale_kind: int) -> Tensor:
@@ -211,6 +208,6 @@ def _kl_scale_slope(scale: Tensor, prior_logvar: Tensor | None, scale_kind: int)
     if scale_kind == STD:
         return scale * one * two - 1.0 / scale
     sigmoid = torch.sigmoid(scale)
-    linear = scale < _LOG_SOFTPLUS_LINEAR  # sigmoid / softplus -> 1, not 0 / 0
-    log_slope = torch.where(linear, 1.0, sigmoid / F.softplus(scale.masked_fill(linear, 0.0)))
-    return F.softplus(scale) * one * two * sigmoid - log_slope
+    linear = scale < -FAR  # sigmoid / softplus -> 1, not 0 / 0
+    log_slope = torch.where(linear, 1.0, sigmoid / softplus(scale.masked_fill(linear, 0.0)))
+    return softplus(scale) * one * two * sigmoid - log_slope

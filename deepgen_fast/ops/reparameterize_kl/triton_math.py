@@ -38,8 +38,8 @@ def sigmoid(x):
 
 @triton.jit
 def log_softplus(x, softplus_x):
-    """log softplus(x): nearly x itself where softplus(x) is nearly exp(x), so finite for every finite x."""
-    return tl.where(x < -20.0, tl.fma(exp(x), -0.5, x), log(softplus_x))
+    """log softplus(x): far below 0, where softplus(x) is e^x and in the end 0, x - e^x / 2; finite for every finite x."""
+    return tl.where(x < -20.0, tl.fma(softplus_x, -0.5, x), log(softplus_x))
 
 
 @triton.jit
@@ -151,7 +151,7 @@ def kl_scale_slope(scale, prior_logvar, KIND: tl.constexpr):
     else:
         std = softplus(scale)
         slope = sigmoid(scale)
-        log_slope = tl.where(scale < -20.0, 1.0, divide(slope, std))
+        log_slope = tl.where(scale < -20.0, tl.fma(std, -0.5, 1.0), divide(slope, std))
         return tl.fma(_times_precision(std, prior_logvar), slope, -log_slope)
 
 
