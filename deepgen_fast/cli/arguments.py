@@ -13,9 +13,7 @@ RunDirectory = Annotated[
         metavar="RUN", exists=True, file_okay=False, help="Run directory that `train` or `quickstart` wrote."
     ),
 ]
-SplitName = Annotated[
-    str, typer.Option("--split", metavar="train|validation|test", help="Which part of the run's data.")
-]
+SplitName = Annotated[str, typer.Option("--split", metavar="train|validation|test", help="Split of the run's data.")]
 Checkpoint = Annotated[
     str,
     typer.Option(
@@ -26,7 +24,7 @@ Checkpoint = Annotated[
         "weights (EMA) are taken where the run keeps them.",
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Decides everything random: the same seed, the same result.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same result.")]
 Output = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write.", show_default="RUN/figures/...")
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Output file.", show_default="RUN/figures/...")
 ]

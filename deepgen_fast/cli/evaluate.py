@@ -17,7 +17,7 @@ Samples = Annotated[
     typer.Option(
         min=1,
         show_default="5000; of sentences 100",
-        help="Samples of z an example for log p(x). The estimate rises towards the truth with their "
+        help="Samples of z per example for log p(x). The estimate rises towards the truth with their "
         "number; 5,000 is "
         "what papers report.",
     ),
@@ -35,18 +35,18 @@ Classify = Annotated[
     bool,
     typer.Option(
         "--classify",
-        help="Of a class-conditional density p(x|y), such as a cvae's: classify the split by Bayes' rule, with the "
-        "shares of the classes in the training data and importance-weighted log p(x|y).",
+        help="Classify the split by Bayes' rule, with the class frequencies of the training data and "
+        "importance-weighted log p(x|y). For class-conditional models such as cvae.",
     ),
 ]
-ClassSamples = Annotated[int, typer.Option(min=1, help="Samples of z an example and class, for --classify.")]
+ClassSamples = Annotated[int, typer.Option(min=1, help="Samples of z per example and class, for --classify.")]
 Quality = Annotated[
     bool | None,
     typer.Option(
         "--quality/--no-quality",
         show_default="where it can be measured",
-        help="Of a GAN of small labelled images: distances, fidelity, diversity and classes of samples, in the eyes of "
-        "a classifier that is trained on the run's data (some seconds, once a run).",
+        help="Measure the quality of a GAN's samples (FID, KID, precision, recall, classes) with a classifier trained "
+        "on the run's data (some seconds, once per run). For small labeled images.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -127,7 +127,7 @@ def table_of(values: dict[str, Any], title: str) -> Table:
 
     # Of a class-conditional density everything is given the class.
     bar, comma = ("|y", ",y") if values.get("conditional") else ("", "")
-    row("ELBO", "elbo", f"lower bound on log p(x{bar}), nats an example, over {values['examples']} examples")
+    row("ELBO", "elbo", f"lower bound on log p(x{bar}), nats per example, over {values['examples']} examples")
     row("  reconstruction", "log_likelihood", f"E_q\\[log p(x|z{comma})]")
     row("  KL", "kl", f"KL(q(z|x{comma}) || p(z)): ELBO = reconstruction - KL")
     if "log_p" in values:
@@ -136,14 +136,16 @@ def table_of(values: dict[str, Any], title: str) -> Table:
             "log_p",
             f"importance-weighted, {values['log_p_samples']} samples, {values['log_p_examples']} examples",
         )
-    row("perplexity, bound", "perplexity_bound", "words a word is as hard to tell as one of: exp(-ELBO / words)")
-    row("perplexity", "perplexity", "the same by log p(x)")
+    row(
+        "perplexity, bound", "perplexity_bound", "perplexity per word, an upper bound from the ELBO: exp(-ELBO / words)"
+    )
+    row("perplexity", "perplexity", "perplexity per word, from log p(x)")
     if values.get("bits_per_dimension", 0.0) is None:
         table.caption = (
             "Grey pixels under a Bernoulli: a training loss, not a log-probability of the data "
             "(train with --binarize stochastic for one)."
         )
-    row("bits / dimension", "bits_per_dimension", "code length of a pixel by the line above", 3)
+    row("bits / dimension", "bits_per_dimension", "code length per pixel, from the line above", 3)
     if values["active_units"] is not None:
         table.add_row(
             "active units",
@@ -151,6 +153,11 @@ def table_of(values: dict[str, Any], title: str) -> Table:
             "latents whose mean moves with x: variance above 0.01",
         )
     if "accuracy" in values:
-        row("accuracy", "accuracy", f"of Bayes' rule, by {values['class_samples']} samples of log p(x|y) a class", 4)
+        row(
+            "accuracy",
+            "accuracy",
+            f"accuracy of Bayes' rule, by {values['class_samples']} samples of log p(x|y) per class",
+            4,
+        )
         row("log p(x)", "log_p_of_any_class", "log sum_y p(x|y) p(y), by the same samples")
     return table

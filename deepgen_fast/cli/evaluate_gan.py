@@ -8,31 +8,34 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _ROWS = (
-    ("spread", "mean distance of two generated examples, over that of two real ones; near 0: mode collapse"),
-    ("distinctness", "the same of nearest neighbours; near 0: the same few come again and again"),
-    (
-        "discriminator_loss",
-        "of the discriminator; 1.39 = 2 log 2 where it cannot tell (13.32), as often as there are levels",
-    ),
+    ("spread", "mean distance between generated examples, relative to real ones; near 0: mode collapse"),
+    ("distinctness", "mean distance to the nearest neighbor, relative to real examples; near 0: repeated samples"),
+    ("discriminator_loss", "loss of the discriminator; 2 log 2 = 1.39 at chance, times the number of levels"),
     ("discriminator_real", "D(x): mean on real examples"),
     ("discriminator_fake", "D(G(z)): mean on generated examples"),
-    ("discriminator_real_accuracy", "part of real examples taken for real"),
-    ("discriminator_fake_accuracy", "part of generated examples taken for generated"),
-    ("discriminator_accuracy", "part of examples whose class it tells right"),
-    ("discriminator_categorical_information", "nats of the categorical code that can be read from what it makes"),
-    ("discriminator_continuous_information", "the same of the continuous codes"),
+    ("discriminator_real_accuracy", "fraction of real examples taken for real"),
+    ("discriminator_fake_accuracy", "fraction of generated examples taken for generated"),
+    ("discriminator_accuracy", "fraction of examples whose class it predicts correctly"),
+    (
+        "discriminator_categorical_information",
+        "mutual information of the categorical code and the samples, lower bound in nats",
+    ),
+    (
+        "discriminator_continuous_information",
+        "mutual information of the continuous codes and the samples, lower bound in nats",
+    ),
 )
 _QUALITY_ROWS = (
     ("frechet_distance", "FID of {num_fake} samples and {num_real} images, in features of a classifier; 0 is best"),
-    ("frechet_distance_of_training_images", "the same of as many training images: as near to 0 as so few come"),
-    ("kernel_distance", "KID, the same without a bias from their number; 0 is best"),
-    ("precision", "part of samples that lie among the data: fidelity"),
-    ("recall", "part of the data that lies among samples: diversity"),
-    ("density", "how deep samples lie among the data; 1 is as deep as data"),
-    ("coverage", "part of the data with a sample nearby; 1 is best"),
-    ("class_divergence", "KL of the classes of samples from those of the data, nats; 0 is best"),
-    ("inception_score", "clear and various classes: 1 to their number"),
-    ("classifier_accuracy", "of that classifier on the {num_real} images: what its view is worth"),
+    ("frechet_distance_of_training_images", "FID of as many training images: the floor at this sample size"),
+    ("kernel_distance", "KID, unbiased by the sample size; 0 is best"),
+    ("precision", "fraction of samples that lie among the data: fidelity"),
+    ("recall", "fraction of the data that lies among samples: diversity"),
+    ("density", "density of the data around samples; 1 is that of real images"),
+    ("coverage", "fraction of the data with a sample nearby; 1 is best"),
+    ("class_divergence", "KL divergence between the class frequencies of samples and data, nats; 0 is best"),
+    ("inception_score", "Inception Score: 1 to the number of classes"),
+    ("classifier_accuracy", "accuracy of that classifier on the {num_real} real images"),
 )
 
 
@@ -47,7 +50,7 @@ def table_of(values: dict[str, Any], title: str) -> Table:
     for name, meaning in _ROWS:
         if name in values:
             table.add_row(name.replace("_", " "), f"{values[name]:.3f}", meaning)
-    table.caption = "A GAN has no density: its samples are judged, not its probability of the data."
+    table.caption = "A GAN has no density: its samples are evaluated, not its likelihood of the data."
     for name in sorted(name for name in values if name.startswith("discriminator_level_")):
         table.add_row(name.replace("_", " "), f"{values[name]:.3f}", "loss of one level of a pyramid; 0 is the finest")
     quality = values.get("quality", {})
@@ -56,7 +59,7 @@ def table_of(values: dict[str, Any], title: str) -> Table:
             table.add_row(name.replace("_", " "), f"{quality[name]:.3f}", meaning.format(**quality))
     if "class_counts" in quality:
         counts = " ".join(map(str, quality["class_counts"]))
-        table.caption += f"\nSamples of each class, as the classifier sees them: {counts}"
+        table.caption += f"\nSamples per class, by the classifier: {counts}"
     if "quality_not_measured" in values:
         table.caption += f"\nQuality of samples is not measured: {values['quality_not_measured']}."
     return table

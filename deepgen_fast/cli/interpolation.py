@@ -12,8 +12,8 @@ from deepgen_fast.cli.texts import show
 if TYPE_CHECKING:
     pass
 
-Rows = Annotated[int, typer.Option("--rows", min=1, help="Paths, one a row.")]
-Steps = Annotated[int, typer.Option("--steps", min=2, help="Examples on a path, its ends among them.")]
+Rows = Annotated[int, typer.Option("--rows", min=1, help="Number of paths, one per row.")]
+Steps = Annotated[int, typer.Option("--steps", min=2, help="Number of examples on a path, including its ends.")]
 
 
 def interpolate(

@@ -36,14 +36,14 @@ ImageSize = Annotated[
 ]
 LabelsPerClass = Annotated[
     int | None,
-    _flag(DATA, "none", "Labels of each class that training may use, such as 10; the others stay unknown to it."),
+    _flag(DATA, "none", "Number of labels per class that training may use, such as 10; the others are hidden from it."),
 ]
 Binarize = Annotated[
     str | None,
     _flag(
         DATA,
         "none",
-        "none, threshold (at 0.5), or stochastic: each pixel drawn anew at every visit with its grey value "
+        "none, threshold (at 0.5), or stochastic: each pixel drawn anew at every visit with its gray value "
         "as "
         "probability. Only on binary pixels is a Bernoulli log p(x) a log-probability of the data.",
     ),
@@ -54,14 +54,20 @@ Architecture = Annotated[
 HiddenDim = Annotated[int | None, _flag(MODEL, "512", "Hidden units of two_layer.")]
 LatentDim = Annotated[
     int | None,
-    _flag(MODEL, "16", "Size of z. About 16 serves digits: more stay unused; 2 gives the pictures of `manifold`."),
+    _flag(
+        MODEL,
+        "16",
+        "Dimension of the latent z. About 16 suit digits: more stay unused; 2 gives the pictures of `manifold`.",
+    ),
 ]
 Likelihood = Annotated[
     str | None, _flag(MODEL, "bernoulli", "p(x|z): bernoulli for pixels near 0 and 1, gaussian for other values.")
 ]
 Variance = Annotated[
     str | None,
-    _flag(MODEL, "unit", "Of the gaussian: unit, shared (one learned number) or per_pixel (from the decoder)."),
+    _flag(
+        MODEL, "unit", "Variance of the Gaussian: unit, shared (one learned number) or per_pixel (from the decoder)."
+    ),
 ]
 Scale = Annotated[
     str | None,
@@ -83,31 +89,34 @@ KlWarmupSteps = Annotated[
     int | None, _flag(OBJECTIVE, "0", "Steps over which beta rises from 0, against latents that die early.")
 ]
 FreeBits = Annotated[
-    float | None, _flag(OBJECTIVE, "0.0", "Nats that each latent dimension may use before the KL costs anything.")
+    float | None, _flag(OBJECTIVE, "0.0", "Free bits: KL per latent dimension that is not penalized, in nats.")
 ]
 NumSamples = Annotated[
     int | None,
-    _flag(OBJECTIVE, "1", "Samples of z an example. One is enough for the elbo: the batch averages its noise."),
+    _flag(OBJECTIVE, "1", "Samples of z per example. One is enough for the ELBO: the batch averages its noise."),
 ]
 Epochs = Annotated[int | None, _flag(TRAINING, "50", "Passes over the training data.")]
-BatchSize = Annotated[int | None, _flag(TRAINING, "128", "Examples a step.")]
-LearningRate = Annotated[float | None, _flag(TRAINING, "0.001", "Of Adam, at its highest.", "--learning-rate", "--lr")]
-Schedule = Annotated[
-    str | None, _flag(TRAINING, "none", "Learning rate over the run: none (constant), cosine or step.")
+BatchSize = Annotated[int | None, _flag(TRAINING, "128", "Examples per step.")]
+LearningRate = Annotated[
+    float | None, _flag(TRAINING, "0.001", "Peak learning rate of Adam.", "--learning-rate", "--lr")
 ]
-GradientClip = Annotated[float | None, _flag(TRAINING, "off", "Largest norm of the gradient; for runs that diverge.")]
+Schedule = Annotated[str | None, _flag(TRAINING, "none", "Learning-rate schedule: none (constant), cosine or step.")]
+GradientClip = Annotated[float | None, _flag(TRAINING, "off", "Maximum norm of the gradient, for runs that diverge.")]
 Precision = Annotated[
     str | None, _flag(TRAINING, "float32", "float32 or bf16 (networks only: weights, KL and likelihood stay float32).")
 ]
 EmaDecay = Annotated[
-    float | None, _flag(TRAINING, "off", "Average the weights over training, such as 0.999; the average is evaluated.")
+    float | None,
+    _flag(TRAINING, "off", "Decay of a moving average of the weights (EMA), such as 0.999; the average is evaluated."),
 ]
-EarlyStopping = Annotated[int | None, _flag(TRAINING, "off", "Stop after so many validations without improvement.")]
+EarlyStopping = Annotated[
+    int | None, _flag(TRAINING, "off", "Validations without improvement after which training stops.")
+]
 Device = Annotated[str | None, _flag(TRAINING, "auto", "auto (a GPU where there is one), cpu, cuda, cuda:1.")]
-Threads = Annotated[int | None, _flag(TRAINING, "torch's choice", "CPU threads of torch.")]
+Threads = Annotated[int | None, _flag(TRAINING, "torch's choice", "Number of torch's CPU threads.")]
 Progress = Annotated[str | None, _flag(TRAINING, "auto", "bar, lines, none; auto is a bar on a terminal, else lines.")]
 Seed = Annotated[
-    int | None, _flag(TRAINING, "0", "Decides initial weights, order of examples and noise; not the data split.")
+    int | None, _flag(TRAINING, "0", "Seed of initial weights, order of examples and noise; not of the data split.")
 ]
 
 #: The field of the config that each parameter of the command sets.

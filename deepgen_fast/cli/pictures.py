@@ -11,18 +11,15 @@ from deepgen_fast.cli.arguments import Checkpoint, Output, RunDirectory, Seed, S
 from deepgen_fast.cli.errors import UsageError
 from deepgen_fast.cli.texts import show
 
-Count = Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")]
+Count = Annotated[int, typer.Option("--count", "-n", min=1, help="Number of examples.")]
 Pixels = Annotated[
     str,
     typer.Option(
         metavar="mean|draw",
-        help="Of a VAE. mean: E[x|z], the usual picture, or the likeliest word each time. draw: x ~ p(x|z), noisy.",
+        help="Of a VAE: the mean E[x|z] (of sentences the likeliest words), or a noisy draw x ~ p(x|z).",
     ),
 ]
-Label = Annotated[
-    int | None,
-    typer.Option(min=0, help="Of a system with classes (or a categorical code): draw this one, not each in turn."),
-]
+Label = Annotated[int | None, typer.Option(min=0, help="Class (or categorical code) to sample; each in turn if unset.")]
 
 
 def sample(

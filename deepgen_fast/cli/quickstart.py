@@ -51,12 +51,12 @@ _GAN_WIDTH = 32
 def quickstart(
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Where all goes.", show_default="runs/quickstart-DATE-TIME"),
+        typer.Option("--out", "-o", metavar="DIR", help="Output folder.", show_default="runs/quickstart-DATE-TIME"),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A few epochs and samples: seconds, to see that it works.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Decides weights, order, noise and samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order, noise and samples.")] = 0,
 ) -> None:
     """Train a VAE and a DCGAN on 5,000 real MNIST digits, evaluate and picture them, and time beside eager PyTorch.
 

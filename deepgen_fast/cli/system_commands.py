@@ -31,7 +31,7 @@ _SETTINGS = (
 _SETTINGS_OF = {"vae": ("early_stopping",)}
 _REMARKS = {
     "gan": "What goes wrong between the players (mode collapse, a discriminator that wins) is said while it happens.",
-    "vae": "The loss is in nats an example, and so are its two parts.",
+    "vae": "The loss is in nats per example, and so are its two parts.",
 }
 _PANELS = {"data": flags.DATA, "model": flags.MODEL, "objective": flags.OBJECTIVE, "trainer": flags.TRAINING}
 _ALIASES = {"learning_rate": ("--learning-rate", "--lr"), "name": ("--data",)}
@@ -143,12 +143,24 @@ def system_command(system: System) -> Callable[..., None]:
 def _flag(section: str, name: str, field: FieldInfo) -> Any:
     choices = list(_choices(field.annotation))
     text = field.description or ""
-    text = text[:1].upper() + text[1:]
-    if choices and not all(choice in text for choice in choices):
-        text = f"{text}: {', '.join(choices)}"
-    names = _ALIASES.get(name, (f"--{name.replace('_', '-')}",))
-    default = "unset" if field.default is None else str(field.default)
-    option = typer.Option(*names, help=f"{text}.", show_default=default, rich_help_panel=_PANELS[section])
+    text = f"{text[:1].upper()}{text[1:]}."
+    # Not beside the flag: a wide column there cuts the names of flags on a terminal of 80 characters.
+    if any(choice not in text for choice in choices):
+        text += f" {', '.join(choices[:-1])} or {choices[-1]}."
+    flag = name.replace("_", "-")
+    names: tuple[str, ...]
+    if bool in _parts(field.annotation):
+        names, default = (f"--{flag}/--no-{flag}",), f"{'' if field.default else 'no-'}{flag}"
+    else:
+        names = _ALIASES.get(name, (f"--{flag}",))
+        default = "unset" if field.default is None else str(field.default)
+    option = typer.Option(
+        *names,
+        help=text,
+        show_default=default,
+        rich_help_panel=_PANELS[section],
+        metavar="CHOICE" if choices else None,
+    )
     return Annotated[_scalar(field.annotation) | None, option]
 
 
@@ -164,7 +176,7 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 def _scalar(annotation: Any) -> Any:
     """What the flag's text is read as: a number, or a text that the config makes something of."""
     parts = _parts(annotation)
-    return next((kind for kind in (int, float) if kind in parts), str)
+    return next((kind for kind in (bool, int, float) if kind in parts), str)
 
 
 def _is_text(annotation: Any) -> bool:

@@ -45,8 +45,7 @@ Resume = Annotated[
         exists=True,
         file_okay=False,
         metavar="RUN",
-        help="Go on with a stopped run, bit for bit as if it had not stopped. Only --epochs may stand beside it, a new "
-        "total, and --checkpoint.",
+        help="Resume a run (bitwise reproducible). May be combined with --epochs, a new total, and --checkpoint only.",
         rich_help_panel="Run",
     ),
 ]
@@ -55,8 +54,7 @@ FromCheckpoint = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="NAME",
-        help="With --resume: checkpoint to go on from, such as step-00001234, where the latest is damaged. Later ones "
-        "are removed.",
+        help="Checkpoint to resume from, such as step-00001234, where the latest is damaged. Later ones are removed.",
         show_default="last",
         rich_help_panel="Run",
     ),
@@ -116,7 +114,7 @@ def vae(
     """Train a variational autoencoder.
 
     Data are checked before training starts. Ctrl-C finishes the step, writes a checkpoint and stops;
-    --resume goes on from there. The loss is in nats an example, summed over pixels, and so are its two
+    --resume goes on from there. The loss is in nats per example, summed over pixels, and so are its two
     parts.
 
     Examples:
@@ -224,7 +222,7 @@ def default_directory(config: RunConfig) -> Path:
 def _resume(directory: Path, system: str, given: dict[str, Any], checkpoint: str | None, others: list[Any]) -> None:
     epochs = given.pop("trainer.epochs")
     if any(value is not None for value in (*given.values(), *others)):
-        raise UsageError("--resume takes the run's own config: only --epochs may stand beside it, and --checkpoint")
+        raise UsageError("--resume takes the run's own config: it combines with --epochs and --checkpoint only")
     from deepgen_fast.config import ConfigError
     from deepgen_fast.runs import RunError, resume
     from deepgen_fast.systems import RunConfig

@@ -15,9 +15,9 @@ class LongTrainerConfig(TrainerConfig):
     """
 
     epochs: PositiveInt = Field(default=100, description="passes over the training data")
-    batch_size: PositiveInt = Field(default=64, description="examples a step")
-    learning_rate: PositiveFloat = Field(default=2e-3, description="of Adam, at its highest")
-    schedule: Literal["none", "cosine", "step"] = Field(default="cosine", description="learning rate over the run")
+    batch_size: PositiveInt = Field(default=64, description="examples per step")
+    learning_rate: PositiveFloat = Field(default=2e-3, description="peak learning rate of Adam")
+    schedule: Literal["none", "cosine", "step"] = Field(default="cosine", description="learning-rate schedule")
     ema_decay: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = Field(
-        default=0.99, description="moving average of the weights"
+        default=0.99, description="decay of the moving average of the weights (EMA)"
     )

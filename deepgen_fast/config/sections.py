@@ -48,74 +48,90 @@ class DataConfig(Section):
     image_shape: tuple[PositiveInt, ...] | None = Field(
         default=None, description="shape of one example, for flat arrays"
     )
-    image_mode: Literal["L", "RGB"] | None = Field(default=None, description="grey or colour, for a folder")
-    values: Literal["unit", "byte", "any"] = Field(default="unit", description="what the numbers of an array are")
-    array_key: str | None = Field(default=None, description="which array of an .npz")
-    validation_fraction: Fraction = Field(default=0.1, description="part of the training data held out for validation")
-    test_fraction: Fraction = Field(default=0.1, description="part held out for testing, where there is no test set")
-    split_seed: Seed = Field(default=0, description="of the division; not the seed of training")
+    image_mode: Literal["L", "RGB"] | None = Field(
+        default=None, description="image mode of a folder: gray (L) or color (RGB)"
+    )
+    values: Literal["unit", "byte", "any"] = Field(
+        default="unit", description="range of an array's numbers: [0, 1], bytes, or any"
+    )
+    array_key: str | None = Field(default=None, description="name of the array in an .npz")
+    validation_fraction: Fraction = Field(
+        default=0.1, description="fraction of the training data held out for validation"
+    )
+    test_fraction: Fraction = Field(
+        default=0.1, description="fraction held out for testing, where there is no test set"
+    )
+    split_seed: Seed = Field(
+        default=0, description="seed of the split into training, validation and test data; not the seed of training"
+    )
     labels_per_class: NonNegativeInt | None = Field(
         default=None,
-        description="labels of each class that training may use, chosen by split_seed, for systems that learn from "
-        "few; none if unset",
+        description="number of labels per class that training may use, chosen by split_seed, for semi-supervised "
+        "systems; none if unset",
     )
     binarize: Literal["none", "threshold", "stochastic"] = Field(
-        default="none", description="grey pixels to binary ones"
+        default="none", description="how gray pixels become binary"
     )
-    root: str = Field(default="data", description="folder of torchvision's files")
-    download: Boolean = Field(default=False, description="whether torchvision may download")
-    num_workers: Workers = Field(default=0, description="reader processes, for data too large for memory")
-    in_memory_limit: ByteCount = Field(default=2 << 30, description="bytes up to which images are held in memory")
+    root: str = Field(default="data", description="folder of torchvision's data sets")
+    download: Boolean = Field(default=False, description="let torchvision download the data set")
+    num_workers: Workers = Field(default=0, description="number of processes that read data too large for memory")
+    in_memory_limit: ByteCount = Field(
+        default=2 << 30, description="largest data set, in bytes, that is held in memory"
+    )
 
 
 class TrainerConfig(Section):
     """How to train; see ``deepgen_fast.training.VAETrainer``."""
 
     epochs: PositiveInt = Field(default=50, description="passes over the training data")
-    batch_size: PositiveInt = Field(default=128, description="examples a step")
-    drop_last: Boolean = Field(default=False, description="leave out a last, smaller batch")
-    learning_rate: PositiveFloat = Field(default=1e-3, description="of Adam, at its highest")
-    weight_decay: NonNegativeFloat = Field(default=0.0, description="decoupled (AdamW)")
-    schedule: Literal["none", "cosine", "step"] = Field(default="none", description="learning rate over the run")
-    warmup_steps: NonNegativeInt = Field(default=0, description="steps over which the learning rate rises from 0")
-    decay_epochs: PositiveInt = Field(default=20, description="epochs between two drops, schedule step")
+    batch_size: PositiveInt = Field(default=128, description="examples per step")
+    drop_last: Boolean = Field(default=False, description="drop a last, smaller batch")
+    learning_rate: PositiveFloat = Field(default=1e-3, description="peak learning rate of Adam")
+    weight_decay: NonNegativeFloat = Field(default=0.0, description="decoupled weight decay (AdamW)")
+    schedule: Literal["none", "cosine", "step"] = Field(default="none", description="learning-rate schedule")
+    warmup_steps: NonNegativeInt = Field(default=0, description="steps of linear learning-rate warm-up")
+    decay_epochs: PositiveInt = Field(default=20, description="epochs between drops of the step schedule")
     decay_factor: Annotated[float, Field(strict=True, gt=0, le=1)] = Field(
-        default=0.5, description="factor of a drop, schedule step"
+        default=0.5, description="factor of each drop of the step schedule"
     )
-    final_fraction: Fraction = Field(default=0.0, description="of the learning rate left at the end, schedule cosine")
-    gradient_clip: PositiveFloat | None = Field(default=None, description="largest norm of the gradient")
+    final_fraction: Fraction = Field(
+        default=0.0, description="fraction of the learning rate left at the end of the cosine schedule"
+    )
+    gradient_clip: PositiveFloat | None = Field(default=None, description="maximum norm of the gradient")
     precision: Literal["float32", "bf16"] = Field(
-        default="float32", description="of the networks; weights stay float32"
+        default="float32", description="precision of the networks; weights stay float32"
     )
     ema_decay: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = Field(
-        default=None, description="moving average of the weights"
+        default=None, description="decay of the moving average of the weights (EMA)"
     )
     early_stopping: PositiveInt | None = Field(
-        default=None, description="validations without improvement before stopping"
+        default=None, description="validations without improvement before training stops"
     )
-    min_improvement: NonNegativeFloat = Field(default=0.0, description="nats by which the validation loss must fall")
-    validate_every: PositiveInt = Field(default=1, description="epochs")
-    sample_every: NonNegativeInt = Field(default=10, description="epochs between sample grids; 0 for the last only")
+    min_improvement: NonNegativeFloat = Field(
+        default=0.0, description="smallest fall of the validation loss that counts as an improvement, in nats"
+    )
+    validate_every: PositiveInt = Field(default=1, description="epochs between validations")
+    sample_every: NonNegativeInt = Field(default=10, description="epochs between sample grids; 0 draws the last only")
     log_every_steps: PositiveInt | None = Field(
-        default=None, description="also write the loss to TensorBoard every so many"
+        default=None, description="steps between losses in TensorBoard, beside those of each epoch"
     )
     tensorboard: Boolean = Field(default=True, description="write TensorBoard files into the run directory")
     checkpoint_seconds: NonNegativeFloat = Field(
-        default=60.0, description="between two checkpoints; 0 writes one at every step"
+        default=60.0, description="seconds between checkpoints; 0 writes one at every step"
     )
-    checkpoint_every: PositiveInt | None = Field(default=None, description="epochs between further checkpoints")
-    keep_checkpoints: PositiveInt = Field(default=2, description="of the latest, beside the best")
+    checkpoint_every: PositiveInt | None = Field(default=None, description="epochs between additional checkpoints")
+    keep_checkpoints: PositiveInt = Field(default=2, description="number of latest checkpoints kept, beside the best")
     finite_check_steps: PositiveInt | None = Field(
-        default=None, description="steps between checks for a non-finite loss; on the CPU 1, elsewhere 50 if unset"
+        default=None, description="steps between checks for a non-finite loss; if unset 1 on the CPU, 50 elsewhere"
     )
     progress: Literal["auto", "bar", "lines", "none"] = Field(
-        default="auto", description="auto: a bar on a terminal, else lines"
+        default="auto", description="kind of progress display; auto is a bar on a terminal, else lines"
     )
     threads: Annotated[Workers, Field(ge=1)] | None = Field(
-        default=None, description="of torch on the CPU; torch's own choice if unset"
+        default=None, description="number of torch's CPU threads; torch's own choice if unset"
     )
-    device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
-    seed: Seed = Field(default=0, description="decides initial weights, order of examples and noise")
+    device: str = Field(default="auto", description="device: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
+    seed: Seed = Field(default=0, description="seed of initial weights, order of examples and noise")
 
 
 # Of what came, as much as tells it apart: it may fill a screen, or be nested too deeply to be shown.

@@ -13,16 +13,16 @@ class SentenceDataConfig(DataConfig):
     """What to train on; see ``deepgen_fast.data.load_sentences``."""
 
     name: str = Field(default="pydoc", description="the corpus pydoc, or a .txt file with one sentence a line")
-    min_words: PositiveInt = Field(default=4, description="of a sentence; shorter ones are left out")
-    max_words: PositiveInt = Field(default=20, description="of a sentence; longer ones are left out")
-    min_count: PositiveInt = Field(default=2, description="how often a word must come to be known")
+    min_words: PositiveInt = Field(default=4, description="minimum number of words; shorter sentences are left out")
+    max_words: PositiveInt = Field(default=20, description="maximum number of words; longer sentences are left out")
+    min_count: PositiveInt = Field(default=2, description="minimum count for a word to enter the vocabulary")
 
 
 class SentenceTrainerConfig(TrainerConfig):
     """How to train; see ``deepgen_fast.training.VAETrainer``."""
 
     epochs: PositiveInt = Field(default=16, description="passes over the training data")
-    batch_size: PositiveInt = Field(default=32, description="examples a step")
-    learning_rate: PositiveFloat = Field(default=4e-3, description="of Adam, at its highest")
-    schedule: Literal["none", "cosine", "step"] = Field(default="cosine", description="learning rate over the run")
-    gradient_clip: PositiveFloat | None = Field(default=5.0, description="largest norm of the gradient")
+    batch_size: PositiveInt = Field(default=32, description="sentences per step")
+    learning_rate: PositiveFloat = Field(default=4e-3, description="peak learning rate of Adam")
+    schedule: Literal["none", "cosine", "step"] = Field(default="cosine", description="learning-rate schedule")
+    gradient_clip: PositiveFloat | None = Field(default=5.0, description="maximum norm of the gradient")

@@ -16,18 +16,20 @@ class ModelConfig(Section):
     event_shape: tuple[PositiveInt, ...] | None = Field(
         default=None, description="shape of one example; the data's if unset"
     )
-    hidden_dim: PositiveInt = Field(default=512, description="hidden units, two_layer")
-    channels: tuple[PositiveInt, ...] = Field(default=(32, 64), description="channels of the layers, convolutional")
-    latent_dim: PositiveInt = Field(default=16, description="size of z")
-    likelihood: Literal["bernoulli", "gaussian"] = Field(default="bernoulli", description="p(x|z)")
+    hidden_dim: PositiveInt = Field(default=512, description="hidden units of a two_layer model")
+    channels: tuple[PositiveInt, ...] = Field(
+        default=(32, 64), description="channels of a convolutional model's layers"
+    )
+    latent_dim: PositiveInt = Field(default=16, description="dimension of the latent z")
+    likelihood: Literal["bernoulli", "gaussian"] = Field(default="bernoulli", description="likelihood p(x|z)")
     variance: Literal["unit", "shared", "per_pixel"] = Field(
         default="unit", description="variance of the Gaussian p(x|z)"
     )
     scale: Literal["logvar", "std", "pre_softplus", "softplus_sigmoid"] = Field(
-        default="logvar", description="how the encoder states sigma"
+        default="logvar", description="parametrization of sigma in the encoder's output"
     )
     activation: Literal["relu", "sigmoid", "tanh", "silu", "leaky_relu"] = Field(
-        default="relu", description="non-linearity"
+        default="relu", description="activation function"
     )
 
     @model_validator(mode="after")
@@ -40,11 +42,13 @@ class ModelConfig(Section):
 class ObjectiveConfig(Section):
     """What to minimise; see ``deepgen_fast.objectives``."""
 
-    kind: Literal["elbo", "importance_weighted"] = Field(default="elbo", description="which bound")
+    kind: Literal["elbo", "importance_weighted"] = Field(default="elbo", description="bound that is maximized")
     beta: NonNegativeFloat = Field(default=1.0, description="weight of the KL")
-    warmup_steps: NonNegativeInt = Field(default=0, description="steps over which beta rises from 0")
-    free_bits: NonNegativeFloat = Field(default=0.0, description="nats a latent dimension may use for nothing")
-    num_samples: PositiveInt | None = Field(default=None, description="samples of z an example; 1 if unset")
+    warmup_steps: NonNegativeInt = Field(default=0, description="steps over which beta rises linearly from 0")
+    free_bits: NonNegativeFloat = Field(
+        default=0.0, description="free bits: KL per latent dimension that is not penalized, in nats"
+    )
+    num_samples: PositiveInt | None = Field(default=None, description="samples of z per example; 1 if unset")
 
     @model_validator(mode="after")
     def _fields_of_kind(self) -> ObjectiveConfig:

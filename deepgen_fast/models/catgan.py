@@ -29,7 +29,7 @@ class CatGAN(GAN):
     Args:
         generator: maps ``[B, latent_dim]`` to ``[B, *event_shape]``.
         discriminator: maps ``[B, *event_shape]`` to unnormalised log p(y|x, D), ``[B, K]``.
-        num_classes: K, at least 2.
+        num_classes: number of classes, at least 2.
         options: of ``GAN``.
 
     Raises:
@@ -83,10 +83,10 @@ def catgan(
 
     Args:
         event_shape: ``(channels, side, side)``; the side is 4, 5, 6 or 7 times a power of two.
-        num_classes: K; more than there are classes gives purer clusters.
+        num_classes: number of clusters; more than there are classes gives purer clusters.
         width: channels at half the image's size.
-        latent_dim: size of z.
-        prior: of z: uniform between -1 and 1, or normal.
+        latent_dim: dimension of the latent z.
+        prior: prior of z: uniform between -1 and 1, or normal.
         noise: standard deviation of the Gaussian noise at each layer of the discriminator in training, without which
             it would be sure of any cluster that its weights happen to make.
 

@@ -38,7 +38,7 @@ class ConditionalGAN(GAN):
     Args:
         generator: maps z ``[B, latent_dim]`` and labels ``[B]`` to ``[B, *event_shape]``.
         discriminator: maps ``[B, *event_shape]`` and labels ``[B]`` to one logit an example.
-        num_classes: K; labels are 0 to K - 1.
+        num_classes: number of classes K; labels are 0 to K - 1.
         options: of ``GAN``.
 
     Raises:
@@ -135,11 +135,11 @@ def conditional_gan(
 
     Args:
         event_shape: ``(channels, side, side)``, the side 4, 5, 6 or 7 times a power of two; any, fully_connected.
-        num_classes: K, of the labels 0 to K - 1.
-        network: of both players: convolutional or fully_connected.
+        num_classes: number of classes K; labels are 0 to K - 1.
+        network: architecture of generator and discriminator: convolutional or fully_connected.
         width: channels at half the image's size, convolutional.
-        latent_dim: size of z.
-        prior: of z: uniform between -1 and 1, or normal.
+        latent_dim: dimension of the latent z.
+        prior: prior of z: uniform between -1 and 1, or normal.
 
     Raises:
         ValueError: naming the argument that is not one of the above.

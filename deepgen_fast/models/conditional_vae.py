@@ -34,7 +34,7 @@ class ConditionalVAE(VAE):
     Args:
         encoder: maps x ``[B, *event_shape]`` and one-hot labels ``[B, K]`` to ``(mean, scale)``.
         decoder: maps z ``[N, latent_dim]`` and one-hot labels ``[N, K]`` to ``[N, *out]``.
-        num_classes: K; labels are 0 to K - 1.
+        num_classes: number of classes K; labels are 0 to K - 1.
         options: of ``VAE``.
 
     Raises:
@@ -129,12 +129,13 @@ def conditional_vae(
 
     Args:
         event_shape: shape of one example; anything is flattened.
-        num_classes: K, of the labels 0 to K - 1.
+        num_classes: number of classes K; labels are 0 to K - 1.
         hidden_dim: width of both hidden layers.
-        latent_dim: size of z. Less than a VAE's without labels, as the label says a part of what it needs z for: each
-            further dimension is another in which N(0, I) has places that no example of the class came from.
-        likelihood: of x given z and y.
-        variance: of the Gaussian likelihood.
+        latent_dim: dimension of the latent z. Less than a VAE's without labels, as the label says a part of what it
+            needs z for: each further dimension is another in which N(0, I) has places that no example of the class came
+            from.
+        likelihood: likelihood p(x|z,y).
+        variance: variance of the Gaussian likelihood.
         scale: how the encoder states sigma.
         activation: non-linearity.
 

@@ -87,9 +87,9 @@ def convolutional_vae(
         event_shape: ``(channels, height, width)``; height and width at least ``2 ** len(channels)``, odd
             sizes allowed.
         channels: output channels of each convolution, in the encoder's order; each halves height and width.
-        latent_dim: size of z.
+        latent_dim: dimension of the latent z.
         likelihood: ``"bernoulli"`` or ``"gaussian"``.
-        variance: of the Gaussian: ``"unit"``, ``"shared"`` or ``"per_pixel"``.
+        variance: variance of the Gaussian: ``"unit"``, ``"shared"`` or ``"per_pixel"``.
         scale: as in ``two_layer_vae``.
         activation: as in ``two_layer_vae``.
 

@@ -45,10 +45,10 @@ def dcgan(
         event_shape: ``(channels, side, side)``; the side is 4, 5, 6 or 7 times a power of two, such as 32, 64 or 128;
             28 works too, from 7x7 images.
         width: channels at half the image's size; 128 in the paper, 64 in most code.
-        latent_dim: size of z.
-        prior: of z: uniform between -1 and 1, as in the paper, or normal.
-        norm: of the generator: batch, or virtual_batch (Salimans et al. 2016, who use it here alone), beside a batch of
-            z that is drawn once.
+        latent_dim: dimension of the latent z.
+        prior: prior of z: uniform between -1 and 1, as in the paper, or normal.
+        norm: normalization of the generator: batch, or virtual_batch (Salimans et al. 2016, who use it here alone),
+            beside a batch of z that is drawn once.
         discriminator_norm: batch, virtual_batch beside a batch of real examples that is chosen once, or none, which a
             gradient penalty wants.
         reference_size: examples in the reference batch of a virtual batch norm.

@@ -93,7 +93,7 @@ def halving_blocks(
 
     Args:
         shape, width: as of the generator.
-        norm: of the inner blocks: batch, virtual_batch or none.
+        norm: normalization of the inner blocks: batch, virtual_batch or none.
         outputs: numbers an image; None leaves the last block out: images of ``width * 2^(n-1)`` channels remain.
     """
     widths = [width * 2**level for level in range(levels_of(shape[1])[1])]

@@ -92,7 +92,7 @@ class DeepLatentGaussianModel(VAE):
     Args:
         encoder: maps ``[B, *event_shape]`` to a ``LayeredPosterior``.
         decoder: maps ``[N, sum of latent_dims]`` to ``[N, *out]``.
-        latent_dims: of the stochastic layers.
+        latent_dims: dimensions of the stochastic layers.
         options: of ``VAE``.
 
     Raises:
@@ -139,9 +139,10 @@ def deep_latent_gaussian(
         hidden_dim: width of every hidden layer.
         latent_dims: sizes of the stochastic layers, the first nearest to the data. Most of what digits differ in is
             nearest to them: of 32 dimensions, 24 and 8 give a higher log p(x) than 16 and 16.
-        covariance: of each layer's posterior: diagonal, or rank_one, which adds correlations along one direction.
-        likelihood: of x given z.
-        variance: of the Gaussian likelihood.
+        covariance: covariance of each layer's posterior: diagonal, or rank_one, which adds correlations along one
+            direction.
+        likelihood: likelihood p(x|z).
+        variance: variance of the Gaussian likelihood.
         activation: non-linearity.
 
     Raises:

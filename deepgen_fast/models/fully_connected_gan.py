@@ -54,14 +54,14 @@ def fully_connected_gan(
     Args:
         event_shape: of an example; examples are flattened.
         hidden_dim: ReLU units of each hidden layer of the generator.
-        latent_dim: size of z.
-        prior: of z: uniform between -1 and 1, or normal.
+        latent_dim: dimension of the latent z.
+        prior: prior of z: uniform between -1 and 1, or normal.
         output: the generator's last layer: sigmoid or tanh for data in [0, 1], linear for any values.
         discriminator: its hidden layers: maxout, or linear maps and leaky_relu, with PyTorch's initial weights in both
             networks, which suits small problems.
-        units: of each hidden layer of the discriminator.
+        units: width of each hidden layer of the discriminator.
         pieces: linear maps behind each maxout unit.
-        dropout: of the discriminator's hidden layers; its input's is 0.4 times as much.
+        dropout: dropout of the discriminator's hidden layers; its input's is 0.4 times as much.
         minibatch_kernels: kernels by which the discriminator's last layer sees how close the examples of a batch are;
             0 for none. See ``deepgen_fast.nn.MinibatchDiscrimination``.
         minibatch_kernel_dim: dimensions of each.

@@ -30,8 +30,8 @@ class GAN(nn.Module):
         discriminator: maps ``[B, *event_shape]`` to one logit an example, ``[B]`` or of any shape of B numbers; D(x) is
             its sigmoid.
         event_shape: shape of one example, such as ``(3, 64, 64)``.
-        latent_dim: size of z.
-        prior: of z: ``"normal"``, N(0, I), or ``"uniform"`` between -1 and 1.
+        latent_dim: dimension of the latent z.
+        prior: prior of z: ``"normal"``, N(0, I), or ``"uniform"`` between -1 and 1.
         output: what the generator ends in, which says how data stands to what the networks see: ``"tanh"``: data in
             [0, 1], networks in [-1, 1]; ``"sigmoid"``: both in [0, 1]; ``"linear"``: any values, as they are.
         feature_layer: name of the discriminator's submodule whose output ``features`` gives, such as ``"2"``; None

@@ -51,7 +51,7 @@ class InfoGAN(GAN):
         generator: maps ``[B, latent_dim + K + C]`` to ``[B, *event_shape]``.
         discriminator: a ``TrunkWithHeads``, whose codes are ``[B, K + 2 C]``. All of it belongs to the discriminator's
             player, Q's head too: so does the paper's code, where either player's loss has the bound.
-        num_classes: K.
+        num_classes: number of classes.
         num_continuous: C; 0 for none.
         options: of ``GAN``.
 
@@ -139,12 +139,12 @@ def infogan(
 
     Args:
         event_shape: ``(channels, side, side)``; the side is 4, 5, 6 or 7 times a power of two.
-        num_classes: K, values of the categorical code.
+        num_classes: number of values of the categorical code.
         num_continuous: continuous codes.
         width: channels at half the image's size.
-        latent_dim: size of z, the noise beside the codes. The paper's 62 numbers of z drown ten of the code in the
-            generator's first layer: z comes to mean the digit first, and the code some detail.
-        prior: of z: uniform between -1 and 1, or normal.
+        latent_dim: dimension of the latent z, the noise beside the codes. The paper's 62 numbers of z drown ten of the
+            code in the generator's first layer: z comes to mean the digit first, and the code some detail.
+        prior: prior of z: uniform between -1 and 1, or normal.
 
     Raises:
         ValueError: naming the argument that is not one of the above.

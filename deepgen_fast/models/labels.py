@@ -18,7 +18,7 @@ def as_labels(labels: Labels, count: int, num_classes: int, name: str = "labels"
     Args:
         labels: what was asked for.
         count: samples.
-        num_classes: K; labels are 0 to K - 1.
+        num_classes: number of classes K; labels are 0 to K - 1.
         name: of the argument, for messages.
 
     Raises:

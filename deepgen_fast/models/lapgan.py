@@ -48,12 +48,12 @@ def lapgan(
     Args:
         event_shape: ``(channels, height, width)``, each side a multiple of 2^(levels - 1); 32 gives 32, 16 and 8, and
             28 gives 28, 14 and 7.
-        levels: of the pyramid; the coarsest images should be some 8 pixels large.
+        levels: number of pyramid levels; the coarsest images should be some 8 pixels large.
         level: which to train: all, or one by its number, 0 being the finest; the model then has that level alone.
         width: channels of the generators of the finer levels, and of their discriminators' first layer; at the coarsest
             level everything is twice as wide.
         latent_dim: size of the coarsest level's z.
-        prior: of all z: uniform between -1 and 1, or normal.
+        prior: prior of all z: uniform between -1 and 1, or normal.
 
     Raises:
         ValueError: naming the argument that is not one of the above.

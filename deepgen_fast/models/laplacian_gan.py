@@ -30,7 +30,7 @@ class LAPGAN(GAN):
         generators, discriminators: by level. Where levels are missing, only those here are trained: the model of one
             fine level is ``conditioned`` on real blurred images.
         event_shape: of the whole image, ``(C, H, W)``.
-        levels: of the pyramid, those elsewhere included.
+        levels: number of pyramid levels, those elsewhere included.
         latent_dim: size of z_K; the others are planes as large as the image.
         prior: of all z.
 

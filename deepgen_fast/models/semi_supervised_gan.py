@@ -56,10 +56,10 @@ def semi_supervised_gan(
 
     Args:
         event_shape: ``(channels, side, side)``; the side is 4, 5, 6 or 7 times a power of two.
-        num_classes: K.
+        num_classes: number of classes.
         width: channels at half the image's size.
-        latent_dim: size of z.
-        prior: of z: uniform between -1 and 1, or normal.
+        latent_dim: dimension of the latent z.
+        prior: prior of z: uniform between -1 and 1, or normal.
         noise: standard deviation of the Gaussian noise at each layer of the discriminator in training.
 
     Raises:

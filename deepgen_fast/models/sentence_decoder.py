@@ -16,11 +16,11 @@ class SentenceDecoder(nn.Module):
     word that it reads. Without z (``latent_dim=0``) it is a recurrent language model, whose initial state is 0.
 
     Args:
-        num_words: of the vocabulary.
-        embedding_dim: of a word.
-        hidden_dim: of the LSTM.
-        latent_dim: of z.
-        dropout: of embeddings and of the states that words are predicted from, in training.
+        num_words: size of the vocabulary.
+        embedding_dim: dimension of a word's embedding.
+        hidden_dim: units of the LSTM.
+        latent_dim: dimension of the latent z.
+        dropout: dropout of embeddings and of the states that words are predicted from, in training.
     """
 
     def __init__(self, num_words: int, embedding_dim: int, hidden_dim: int, latent_dim: int, dropout: float) -> None:

@@ -40,11 +40,11 @@ class SentenceVAE(nn.Module):
     Args:
         vocabulary: what the numbers of words mean.
         length: T; a sentence has at most T - 1 words.
-        embedding_dim: of a word; encoder and decoder share the table, ``decoder.embedding``.
-        hidden_dim: of each LSTM.
-        latent_dim: of z.
-        dropout: of embeddings and of the decoder's states, in training; not the paper's word dropout, which is the
-            objective's.
+        embedding_dim: dimension of a word's embedding; encoder and decoder share the table, ``decoder.embedding``.
+        hidden_dim: units of each LSTM.
+        latent_dim: dimension of the latent z.
+        dropout: dropout of embeddings and of the decoder's states, in training; not the paper's word dropout, which is
+            the objective's.
 
     Raises:
         ValueError: for a size or a dropout out of its range.
@@ -184,10 +184,10 @@ def sentence_vae(
     Args:
         event_shape: ``(T,)``.
         vocabulary: all words in order; the data's if unset.
-        embedding_dim: of a word.
+        embedding_dim: dimension of a word's embedding.
         hidden_dim: units of each LSTM.
-        latent_dim: size of z; 0 makes a recurrent language model.
-        dropout: of embeddings and decoder states.
+        latent_dim: dimension of the latent z; 0 makes a recurrent language model.
+        dropout: dropout of embeddings and decoder states.
 
     Raises:
         ValueError: when there is no vocabulary, or for an argument out of its range.

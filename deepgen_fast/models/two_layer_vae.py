@@ -67,9 +67,9 @@ def two_layer_vae(
     Args:
         event_shape: shape of one example; anything is flattened.
         hidden_dim: width of both hidden layers.
-        latent_dim: size of z.
+        latent_dim: dimension of the latent z.
         likelihood: ``"bernoulli"`` or ``"gaussian"``.
-        variance: of the Gaussian: ``"unit"``, ``"shared"`` or ``"per_pixel"``.
+        variance: variance of the Gaussian: ``"unit"``, ``"shared"`` or ``"per_pixel"``.
         scale: ``"logvar"`` (default), ``"std"``, ``"pre_softplus"`` or ``"softplus_sigmoid"``, the bounded
             form that the book prints; ``scale_forms.py`` tells what each means.
         activation: s of (13.8): ``"relu"`` (default, trains faster), ``"sigmoid"`` (the print), ``"tanh"``,

@@ -36,7 +36,7 @@ class VAE(nn.Module):
         decoder: maps ``[N, latent_dim]`` to ``[N, *out]``, where out is the event with its first dimension
             times ``likelihood.output_channels``.
         event_shape: shape of one example, such as ``(1, 28, 28)`` or ``(784,)``.
-        latent_dim: size of z.
+        latent_dim: dimension of the latent z.
         likelihood: what the decoder's output means.
         scale: what the encoder's second output is. Log-variance by default: any real number is allowed, and
             neither the KL nor its gradient can overflow for moderate values; ``"std"`` and ``"pre_softplus"``

@@ -47,12 +47,12 @@ class AdversarialObjective:
     """A game of two players (13.30-13.34), with penalties on the discriminator's gradient.
 
     Args:
-        loss: what is played: non_saturating (13.33), saturating (13.34), label_swapped, algorithm_13_1 (line 9 as
+        loss: adversarial loss: non_saturating (13.33), saturating (13.34), label_swapped, algorithm_13_1 (line 9 as
             printed), hinge, least_squares or wasserstein; see ``adversarial.discriminator_loss``.
-        label_smoothing: taken from the label 1 of real examples, such as 0.1.
+        label_smoothing: one-sided label smoothing: real examples get the label 1 - label_smoothing, such as 0.9.
         gradient_penalty: weight of (gradient norm - 1)^2 between real and generated examples; 10 for WGAN-GP.
-        r1: gamma of gamma/2 times the squared gradient norm at real examples.
-        r2: gamma of the same at generated examples.
+        r1: weight gamma of the R1 penalty: gamma/2 times the squared gradient norm at real examples.
+        r2: weight gamma of the same penalty at generated examples.
         penalty_every: discriminator steps between penalties, which then weigh as many times more.
         feature_matching: the generator lowers ||E f(x) - E f(G(z))||^2 in place of the loss, f an intermediate layer of
             the discriminator and the means those of a batch (Salimans et al. 2016, section 3.1).

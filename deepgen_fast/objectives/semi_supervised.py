@@ -34,7 +34,7 @@ class SemiSupervisedObjective(AdversarialObjective):
     features, which the paper found to serve classification best.
 
     Args:
-        label_weight: of L_supervised.
+        label_weight: weight of the supervised loss.
         feature_matching: the generator lowers ||E f(x) - E f(G(z))||^2 in place of the loss.
         options: of ``AdversarialObjective``.
 

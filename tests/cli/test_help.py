@@ -64,7 +64,7 @@ def test_the_root_help_leads_to_the_first_step(command) -> None:
 
 def test_defaults_units_and_reasons_are_shown(command) -> None:
     text = " ".join(help_of(command, "train vae").replace("│", " ").split())
-    for phrase in ("[default: (50)]", "nats an example", "Only --epochs may stand beside it", "[default: (0.001)]"):
+    for phrase in ("[default: (50)]", "nats per example", "combined with --epochs", "[default: (0.001)]"):
         assert phrase in text
 
 

@@ -91,7 +91,7 @@ def test_quality_of_samples(command, whole) -> None:
     # One epoch: no better than noise, and far from what training images are.
     assert quality["frechet_distance"] > 5 * quality["frechet_distance_of_training_images"] >= 0
     text = " ".join(command("evaluate", whole).stdout.split())
-    assert "frechet distance" in text and "Samples of each class, as the classifier sees them" in text
+    assert "frechet distance" in text and "Samples per class, by the classifier" in text
     plain = json.loads(command("evaluate", whole, "--no-quality", "--json").stdout)
     assert plain == {name: value for name, value in values.items() if name != "quality"}
 

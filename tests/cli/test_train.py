@@ -201,7 +201,7 @@ def test_sizes_that_are_none_are_named(command, tmp_path, value: object, message
 def test_resume_takes_no_other_flag_and_needs_a_run(command, plane_run, tmp_path) -> None:
     result = command("train", "vae", "--resume", plane_run, "--beta", 2)
     assert result.exit_code == 2
-    assert "--resume takes the run's own config: only --epochs may stand beside it" in result.stderr
+    assert "--resume takes the run's own config: it combines with --epochs and --checkpoint only" in result.stderr
     result = command("train", "vae", "--resume", tmp_path)
     assert result.exit_code == 2
     assert "no config.toml" in result.stderr

@@ -194,7 +194,7 @@ def test_the_importance_weighted_bound_takes_labels_too(images):
 def test_the_command_says_what_a_variational_system_is(registered, data, tmp_path):
     text = CliRunner().invoke(app, ["train", "labelled", "--help"]).stdout
     text = " ".join(text.replace("│", " ").split())
-    assert "Train a toy conditional VAE" in text and "nats an example" in text and "players" not in text
+    assert "Train a toy conditional VAE" in text and "nats per example" in text and "players" not in text
     assert "--binarize" in text and "--beta" in text and "--early-stopping" in text
     flags = ["--data", data, "--beta", "0.3", "--binarize", "threshold", "--epochs", "1", "--device", "cpu"]
     result = CliRunner().invoke(app, ["train", "labelled", *flags, "--progress", "none", "-o", str(tmp_path / "run")])
