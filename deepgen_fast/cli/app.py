@@ -13,7 +13,6 @@ from deepgen_fast.cli.interpolation import interpolate
 from deepgen_fast.cli.pictures import manifold, reconstruct, sample
 from deepgen_fast.cli.quickstart import quickstart
 from deepgen_fast.cli.system_commands import SystemCommands
-from deepgen_fast.cli.train import vae
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -30,7 +29,6 @@ train = typer.Typer(
     rich_markup_mode="markdown",
     help="Train a model. `deepgen-fast train vae --help` shows its flags, and so for every other system.",
 )
-train.command("vae")(vae)
 for command in (evaluate, sample, interpolate, reconstruct, manifold, quickstart, doctor):
     app.command()(command)
 app.add_typer(train, name="train")

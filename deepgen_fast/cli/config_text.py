@@ -14,7 +14,7 @@ def annotated_toml(config: RunConfig) -> str:
     """Every field of the config; an unset one stands as a comment, as TOML has no null."""
     import tomli_w
 
-    lines = [] if config.system == RunConfig.system else [f'system = "{config.system}"', ""]
+    lines = [f'system = "{config.system}"', ""]
     for section_name in type(config).model_fields:
         section: BaseModel = getattr(config, section_name)
         lines += [f"[{section_name}]"]

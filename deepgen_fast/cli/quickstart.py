@@ -130,7 +130,7 @@ class _Quickstart:
         from deepgen_fast.runs import load_run_data
         from deepgen_fast.systems import RunConfig
 
-        config = RunConfig().with_overrides(
+        config = RunConfig.for_system("vae")().with_overrides(
             {
                 "data.binarize": "stochastic",
                 "model.hidden_dim": _HIDDEN_DIM,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from deepgen_fast.cli import options as flags
+from deepgen_fast.cli.overrides import toml_value
 from deepgen_fast.cli.train import RUN_FLAGS, train_run
 
 if TYPE_CHECKING:
@@ -31,13 +31,19 @@ _SETTINGS = (
 _SETTINGS_OF = {"vae": ("early_stopping",)}
 _REMARKS = {
     "gan": "What goes wrong between the players (mode collapse, a discriminator that wins) is said while it happens.",
-    "vae": "The loss is in nats per example, and so are its two parts.",
+    "vae": "The loss is in nats per example, summed over pixels, and so are its two parts.",
 }
-_PANELS = {"data": flags.DATA, "model": flags.MODEL, "objective": flags.OBJECTIVE, "trainer": flags.TRAINING}
-_ALIASES = {"learning_rate": ("--learning-rate", "--lr"), "name": ("--data",)}
-#: Fields of a model that have no flag.
-_SAID_BY_DATA = ("event_shape", "vocabulary")
-_HAND_WRITTEN = "vae"  # whose flags say more than the fields' descriptions
+_PANELS = {"data": "Data", "model": "Model", "objective": "Objective", "trainer": "Training"}
+#: Flags that are not named after their field, where that says too little or two sections have it.
+_NAMES = {
+    ("data", "name"): ("--data",),
+    ("objective", "kind"): ("--objective",),
+    ("objective", "warmup_steps"): ("--kl-warmup-steps",),
+    ("trainer", "learning_rate"): ("--learning-rate", "--lr"),
+}
+_METAVARS = {("data", "name"): "NAME|PATH", ("data", "image_size"): "PIXELS"}
+#: Fields of a model that have no flag: the data say them, or TOML alone can.
+_WITHOUT_FLAG = ("event_shape", "vocabulary", "channels")
 
 _HELP = """Train a {title}.
 
@@ -48,7 +54,7 @@ _HELP = """Train a {title}.
 
         deepgen-fast train {name}
 
-        deepgen-fast train {name}{example_data} --ema-decay 0.999 -o runs/mine
+        {examples}
 
         deepgen-fast train {name} --show-config > my.toml
 
@@ -59,23 +65,21 @@ _HELP = """Train a {title}.
 
 
 class SystemCommands(TyperGroup):
-    """The group `train`: the command for VAEs, and one for every other system of the registry."""
+    """The group `train`: a command for every system."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        from deepgen_fast.systems import SYSTEMS
+        from deepgen_fast.systems import systems
 
-        return [*super().list_commands(ctx), *(name for name in SYSTEMS if name != _HAND_WRITTEN)]
+        return [*super().list_commands(ctx), *systems()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        found = super().get_command(ctx, cmd_name)
-        if found is not None:
-            return found
-        from deepgen_fast.systems import SYSTEMS
+        from deepgen_fast.systems import systems
 
-        if cmd_name not in SYSTEMS:
-            return None
+        system = systems().get(cmd_name)
+        if system is None:
+            return super().get_command(ctx, cmd_name)
         alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
-        alone.command(cmd_name)(system_command(SYSTEMS[cmd_name]))
+        alone.command(cmd_name)(system_command(system))
         return typer.main.get_command(alone)
 
 
@@ -83,42 +87,35 @@ def fields_of(system: System) -> Iterator[tuple[str, str, FieldInfo]]:
     """(section, name, field) of every field that has a flag."""
     from deepgen_fast.config import DataConfig, TrainerConfig
 
-    for name, field in system.data.model_fields.items():
-        if name not in DataConfig.model_fields:
-            yield "data", name, field
+    of_data = ["name"] if system.of_sentences else ["name", "image_size"]
+    of_data += ["binarize"] * system.binarizes + ["labels_per_class"] * system.semi_supervised
+    of_data += [name for name in system.data.model_fields if name not in DataConfig.model_fields]
+    for name in of_data:
+        yield "data", name, system.data.model_fields[name]
     sections = {"model": system.model, "objective": system.objective, "trainer": system.settings}
     settings = _SETTINGS + _SETTINGS_OF.get(system.trainer.kind, ())
     for section, config in sections.items():
         for name, field in config.model_fields.items():
             shared = section == "trainer" and name in TrainerConfig.model_fields
-            if name not in _SAID_BY_DATA and (not shared or name in settings):
+            if name not in _WITHOUT_FLAG and (not shared or name in settings):
                 yield section, name, field
 
 
 def system_command(system: System) -> Callable[..., None]:
     """The function that Typer makes a command of: flags of the run, of the data, and of the config's fields."""
     annotations: dict[str, Any] = dict(RUN_FLAGS)
-    targets = {name: flags.FIELDS[name] for name in ("data", "image_size", "binarize")}
-    if system.of_sentences:
-        annotations["data"] = _flag("data", "name", system.data.model_fields["name"])
-    else:
-        annotations |= {"data": flags.DataName, "image_size": flags.ImageSize}
-    if system.binarizes:
-        annotations["binarize"] = flags.Binarize
-    if system.semi_supervised:
-        annotations["labels_per_class"] = flags.LabelsPerClass
-        targets["labels_per_class"] = "data.labels_per_class"
-    lists = set()
+    targets, lists = {}, set()
     for section, name, field in fields_of(system):
-        annotations[name] = _flag(section, name, field)
-        targets[name] = f"{section}.{name}"
+        parameter = flag_names(section, name)[0].removeprefix("--").replace("-", "_")
+        annotations[parameter] = _flag(section, name, field)
+        targets[parameter] = f"{section}.{name}"
         if _scalar(field.annotation) is str and not _is_text(field.annotation):
-            lists.add(name)
+            lists.add(parameter)
 
     def command(**given: Any) -> None:
         run = {name: given.pop(name) for name in RUN_FLAGS}
         values = {
-            targets[name]: flags.toml_value(value) if name in lists and value is not None else value
+            targets[name]: toml_value(value) if name in lists and value is not None else value
             for name, value in given.items()
         }
         train_run(system.name, values, **run)
@@ -135,31 +132,35 @@ def system_command(system: System) -> Callable[..., None]:
         title=system.title,
         name=system.name,
         remark=_REMARKS[system.trainer.kind],
-        example_data=f" {system.example_data}" if system.example_data else "",
+        examples="\n\n        ".join(f"deepgen-fast train {system.name} {flags}" for flags in system.examples),
     )
     return made
+
+
+def flag_names(section: str, name: str) -> tuple[str, ...]:
+    """The names of a field's flag; of a boolean's, the one that sets it."""
+    return _NAMES.get((section, name), (f"--{name.replace('_', '-')}",))
 
 
 def _flag(section: str, name: str, field: FieldInfo) -> Any:
     choices = list(_choices(field.annotation))
     text = field.description or ""
-    text = f"{text[:1].upper()}{text[1:]}."
     # Not beside the flag: a wide column there cuts the names of flags on a terminal of 80 characters.
     if any(choice not in text for choice in choices):
-        text += f" {', '.join(choices[:-1])} or {choices[-1]}."
-    flag = name.replace("_", "-")
-    names: tuple[str, ...]
+        text += f" ({', '.join(choices[:-1])} or {choices[-1]})"
+    if text.split()[0].isalpha() and text.split()[0] not in choices:
+        text = text[:1].upper() + text[1:]
+    names = flag_names(section, name)
+    default = "unset" if field.default is None else str(field.default)
     if bool in _parts(field.annotation):
+        flag = names[0].removeprefix("--")
         names, default = (f"--{flag}/--no-{flag}",), f"{'' if field.default else 'no-'}{flag}"
-    else:
-        names = _ALIASES.get(name, (f"--{flag}",))
-        default = "unset" if field.default is None else str(field.default)
     option = typer.Option(
         *names,
-        help=text,
+        help=f"{text}.",
         show_default=default,
         rich_help_panel=_PANELS[section],
-        metavar="CHOICE" if choices else None,
+        metavar="CHOICE" if choices else _METAVARS.get((section, name)),
     )
     return Annotated[_scalar(field.annotation) | None, option]
 

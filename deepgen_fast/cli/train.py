@@ -1,4 +1,4 @@
-"""`deepgen-fast train vae`: a run from flags, a config file, or both."""
+"""What `deepgen-fast train NAME` does: a run from flags, a config file, or both."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepgen_fast.cli import options as flags
 from deepgen_fast.cli.errors import UsageError
+from deepgen_fast.cli.overrides import overrides
 
 if TYPE_CHECKING:
     from deepgen_fast.data import DatasetSplits
@@ -35,7 +35,7 @@ Out = Annotated[
         "-o",
         metavar="DIR",
         help="Run directory: config.toml, metrics.jsonl, checkpoints, sample grids, TensorBoard files.",
-        show_default="runs/DATA-DATE-TIME",
+        show_default="runs/SYSTEM-DATA-DATE-TIME",
         rich_help_panel="Run",
     ),
 ]
@@ -76,68 +76,7 @@ ShowConfig = Annotated[
 ]
 
 
-def vae(
-    config: ConfigFile = None,
-    out: Out = None,
-    resume: Resume = None,
-    checkpoint: FromCheckpoint = None,
-    settings: Settings = None,
-    show_config: ShowConfig = False,
-    data: flags.DataName = None,
-    image_size: flags.ImageSize = None,
-    binarize: flags.Binarize = None,
-    architecture: flags.Architecture = None,
-    hidden_dim: flags.HiddenDim = None,
-    latent_dim: flags.LatentDim = None,
-    likelihood: flags.Likelihood = None,
-    variance: flags.Variance = None,
-    scale: flags.Scale = None,
-    activation: flags.Activation = None,
-    objective: flags.Kind = None,
-    beta: flags.Beta = None,
-    kl_warmup_steps: flags.KlWarmupSteps = None,
-    free_bits: flags.FreeBits = None,
-    num_samples: flags.NumSamples = None,
-    epochs: flags.Epochs = None,
-    batch_size: flags.BatchSize = None,
-    learning_rate: flags.LearningRate = None,
-    schedule: flags.Schedule = None,
-    gradient_clip: flags.GradientClip = None,
-    precision: flags.Precision = None,
-    ema_decay: flags.EmaDecay = None,
-    early_stopping: flags.EarlyStopping = None,
-    device: flags.Device = None,
-    threads: flags.Threads = None,
-    progress: flags.Progress = None,
-    seed: flags.Seed = None,
-) -> None:
-    """Train a variational autoencoder.
-
-    Data are checked before training starts. Ctrl-C finishes the step, writes a checkpoint and stops;
-    --resume goes on from there. The loss is in nats per example, summed over pixels, and so are its two
-    parts.
-
-    Examples:
-
-        deepgen-fast train vae
-
-        deepgen-fast train vae --latent-dim 2 --binarize stochastic -o runs/plane
-
-        deepgen-fast train vae --data photos/ --image-size 32 --likelihood gaussian
-
-        deepgen-fast train vae --show-config > my.toml
-
-        deepgen-fast train vae --config my.toml --learning-rate 3e-4
-
-        deepgen-fast train vae --config runs/plane/config.toml --out runs/again
-
-        deepgen-fast train vae --resume runs/plane --epochs 200
-    """
-    given = {flags.FIELDS[name]: value for name, value in locals().items() if name in flags.FIELDS}
-    train_run("vae", given, config, out, resume, checkpoint, settings, show_config)
-
-
-#: The flags above that are of the run, not of its config.
+#: The flags that are of the run, not of its config.
 RUN_FLAGS: dict[str, Any] = {
     "config": ConfigFile,
     "out": Out,
@@ -170,7 +109,7 @@ def train_run(
         return
     if checkpoint is not None:
         raise UsageError("--checkpoint: says where to go on from, and there is no --resume")
-    chosen = _config(system, config, flags.overrides(given, settings or []))
+    chosen = _config(system, config, overrides(given, settings or []))
     if show_config:
         from deepgen_fast.cli.config_text import annotated_toml
 
@@ -213,10 +152,8 @@ def _config(system: str, path: Path | None, overrides: dict[str, Any]) -> RunCon
 
 
 def default_directory(config: RunConfig) -> Path:
-    """runs/DATA-DATE-TIME; of another system than a VAE, runs/SYSTEM-DATA-DATE-TIME."""
-    name = Path(config.data.name).stem or "data"
-    name = name if config.system == "vae" else f"{config.system}-{name}"
-    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    """runs/SYSTEM-DATA-DATE-TIME."""
+    return Path("runs") / f"{config.system}-{Path(config.data.name).stem or 'data'}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _resume(directory: Path, system: str, given: dict[str, Any], checkpoint: str | None, others: list[Any]) -> None:

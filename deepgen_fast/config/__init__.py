@@ -4,6 +4,5 @@ from __future__ import annotations
 
 from deepgen_fast.config.gan import GANTrainerConfig
 from deepgen_fast.config.sections import ConfigError, DataConfig, TrainerConfig
-from deepgen_fast.config.vae import ModelConfig, ObjectiveConfig
 
-__all__ = ["ConfigError", "DataConfig", "GANTrainerConfig", "ModelConfig", "ObjectiveConfig", "TrainerConfig"]
+__all__ = ["ConfigError", "DataConfig", "GANTrainerConfig", "TrainerConfig"]

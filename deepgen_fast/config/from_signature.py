@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import UnionType
 from typing import Any, TypeVar, Union
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from deepgen_fast.config.sections import Boolean, Number, PositiveInt, Section, Size
 
@@ -23,7 +23,13 @@ SomeSection = TypeVar("SomeSection", bound=Section)
 _ARGUMENT = re.compile(r"^ {4}((?:\w+, )*\w+): (.*)$")
 
 
-def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence[str] = ()) -> type[Section]:
+def section_of(
+    build: Callable[..., Any],
+    name: str,
+    title: str,
+    given: Sequence[str] = (),
+    check: Callable[[Section], Any] | None = None,
+) -> type[Section]:
     """The section whose fields are the parameters of ``build``.
 
     Args:
@@ -33,6 +39,7 @@ def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence
         name: of the section's class.
         title: its docstring.
         given: parameters that do not come from the config.
+        check: called with a section whose fields are right one by one; raises ValueError when they do not go together.
 
     Raises:
         TypeError: a parameter without an annotation, a default or a text under ``Args``: a defect of ``build``.
@@ -56,7 +63,16 @@ def section_of(build: Callable[..., Any], name: str, title: str, given: Sequence
             raise TypeError(f"{owner.__name__}: parameter {parameter.name} has no {', '.join(missing)}")
         annotation = _as_field(hints[parameter.name])
         fields[parameter.name] = (annotation, Field(default=parameter.default, description=texts[parameter.name]))
-    return create_model(name, __base__=Section, __doc__=title, **fields)
+    return create_model(name, __base__=Section, __doc__=title, __validators__=_validators(check), **fields)
+
+
+def _validators(check: Callable[[Section], Any] | None) -> dict[str, Any]:
+    def checked(section: SomeSection) -> SomeSection:
+        assert check is not None
+        check(section)
+        return section
+
+    return {} if check is None else {"_check": model_validator(mode="after")(checked)}
 
 
 def _parameters(build: Callable[..., Any]) -> Iterator[tuple[Any, inspect.Parameter]]:
@@ -72,11 +88,13 @@ def _parameters(build: Callable[..., Any]) -> Iterator[tuple[Any, inspect.Parame
         yield from _parameters(owner.__mro__[1])  # type: ignore[attr-defined]
 
 
-def model_section(build: Callable[..., Any], name: str, title: str) -> type[Section]:
+def model_section(
+    build: Callable[..., Any], name: str, title: str, check: Callable[[Section], Any] | None = None
+) -> type[Section]:
     """``section_of`` a model's builder, whose first parameter is the shape of one example."""
     return create_model(
         name,
-        __base__=section_of(build, f"{name}Fields", title, given=("event_shape",)),
+        __base__=section_of(build, f"{name}Fields", title, given=("event_shape",), check=check),
         __doc__=title,
         event_shape=(
             tuple[PositiveInt, ...] | None,

@@ -40,10 +40,12 @@ class DataConfig(Section):
     """What to train on; see ``deepgen_fast.data.load_dataset``."""
 
     name: str = Field(
-        default="mnist5k", description="mnist5k, digits, an .npz/.npy file, a folder, or a torchvision data set"
+        default="mnist5k",
+        description="mnist5k or digits (both offline), an .npz or .npy file, a folder of images, or the name of a "
+        "torchvision data set",
     )
     image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
-        default=None, description="resize images to (height, width)"
+        default=None, description="size in pixels to which images are resized, or (height, width); as they are if unset"
     )
     image_shape: tuple[PositiveInt, ...] | None = Field(
         default=None, description="shape of one example, for flat arrays"
@@ -66,11 +68,14 @@ class DataConfig(Section):
     )
     labels_per_class: NonNegativeInt | None = Field(
         default=None,
-        description="number of labels per class that training may use, chosen by split_seed, for semi-supervised "
-        "systems; none if unset",
+        description="number of labels per class that training may use, such as 10, chosen by split_seed; the others "
+        "are hidden from a semi-supervised system; none if unset",
     )
     binarize: Literal["none", "threshold", "stochastic"] = Field(
-        default="none", description="how gray pixels become binary"
+        default="none",
+        description="how gray pixels become binary: none, threshold (at 0.5), or stochastic: each drawn anew at every "
+        "visit with its gray value as probability. Only on binary pixels is a Bernoulli log p(x) a log-probability of "
+        "the data",
     )
     root: str = Field(default="data", description="folder of torchvision's data sets")
     download: Boolean = Field(default=False, description="let torchvision download the data set")
@@ -97,12 +102,16 @@ class TrainerConfig(Section):
     final_fraction: Fraction = Field(
         default=0.0, description="fraction of the learning rate left at the end of the cosine schedule"
     )
-    gradient_clip: PositiveFloat | None = Field(default=None, description="maximum norm of the gradient")
+    gradient_clip: PositiveFloat | None = Field(
+        default=None, description="maximum norm of the gradient, for runs that diverge"
+    )
     precision: Literal["float32", "bf16"] = Field(
-        default="float32", description="precision of the networks; weights stay float32"
+        default="float32",
+        description="precision of the networks, float32 or bf16; weights, KL and likelihood stay float32",
     )
     ema_decay: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = Field(
-        default=None, description="decay of the moving average of the weights (EMA)"
+        default=None,
+        description="decay of a moving average of the weights (EMA), such as 0.999; the average is evaluated",
     )
     early_stopping: PositiveInt | None = Field(
         default=None, description="validations without improvement before training stops"
@@ -131,7 +140,9 @@ class TrainerConfig(Section):
         default=None, description="number of torch's CPU threads; torch's own choice if unset"
     )
     device: str = Field(default="auto", description="device: cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
-    seed: Seed = Field(default=0, description="seed of initial weights, order of examples and noise")
+    seed: Seed = Field(
+        default=0, description="seed of initial weights, order of examples and noise; not of the data split"
+    )
 
 
 # Of what came, as much as tells it apart: it may fill a screen, or be nested too deeply to be shown.

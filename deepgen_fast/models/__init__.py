@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from deepgen_fast.models.catgan import CatGAN, catgan
 from deepgen_fast.models.conditional_gan import ConditionalGAN, conditional_gan
 from deepgen_fast.models.conditional_vae import ConditionalVAE, conditional_vae
@@ -24,6 +21,7 @@ from deepgen_fast.models.semi_supervised_gan import SemiSupervisedGAN, semi_supe
 from deepgen_fast.models.sentence_vae import SentenceVAE, sentence_vae
 from deepgen_fast.models.two_layer_vae import two_layer_vae
 from deepgen_fast.models.vae import VAE, VAEOutput
+from deepgen_fast.models.variational_autoencoder import variational_autoencoder
 
 __all__ = [
     "GAN",
@@ -44,7 +42,6 @@ __all__ = [
     "VAEOutput",
     "agreed_event_shape",
     "build_likelihood",
-    "build_model",
     "catgan",
     "conditional_gan",
     "conditional_vae",
@@ -59,30 +56,5 @@ __all__ = [
     "semi_supervised_gan",
     "sentence_vae",
     "two_layer_vae",
+    "variational_autoencoder",
 ]
-
-
-def build_model(config: Any, event_shape: Sequence[int] | None = None) -> VAE:
-    """The model that a ``ModelConfig`` describes.
-
-    Args:
-        config: anything with the fields of ``deepgen_fast.config.sections.ModelConfig``.
-        event_shape: shape of one example of the data. Needed unless ``config.event_shape`` is set; where both
-            are, they must agree.
-
-    Raises:
-        ValueError: when no event shape is known, when the two differ, or for a field out of its range.
-    """
-    shape = agreed_event_shape(config.event_shape, event_shape)
-    common: dict[str, Any] = {
-        "latent_dim": config.latent_dim,
-        "likelihood": config.likelihood,
-        "variance": config.variance,
-        "scale": config.scale,
-        "activation": config.activation,
-    }
-    if config.architecture == "two_layer":
-        return two_layer_vae(shape, config.hidden_dim, **common)
-    if config.architecture == "convolutional":
-        return convolutional_vae(shape, config.channels, **common)
-    raise ValueError(f"architecture: expected 'two_layer' or 'convolutional', got {config.architecture!r}")

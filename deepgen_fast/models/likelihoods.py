@@ -124,6 +124,16 @@ class GaussianLikelihood(nn.Module):
 Likelihood = BernoulliLikelihood | GaussianLikelihood
 
 
+def check_variance(likelihood: str, variance: str) -> None:
+    """Check that only a Gaussian is given a variance.
+
+    Raises:
+        ValueError: when another likelihood is.
+    """
+    if variance != "unit" and likelihood != "gaussian":
+        raise ValueError(f"variance={variance!r} needs likelihood='gaussian', got {likelihood!r}")
+
+
 def build_likelihood(name: str, variance: str, event_shape: Sequence[int]) -> Likelihood:
     """``"bernoulli"`` or ``"gaussian"`` by name; ``variance`` is the Gaussian's.
 

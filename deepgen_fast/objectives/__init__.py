@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from deepgen_fast.example import event_of, with_event
 from deepgen_fast.objectives.adversarial import discriminator_loss, generator_loss
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
@@ -19,6 +17,7 @@ from deepgen_fast.objectives.mutual_information import (
 )
 from deepgen_fast.objectives.semi_supervised import SemiSupervisedObjective, realness
 from deepgen_fast.objectives.sentence import SentenceELBO
+from deepgen_fast.objectives.variational_bound import variational_bound
 
 __all__ = [
     "ELBO",
@@ -33,7 +32,6 @@ __all__ = [
     "PyramidObjective",
     "SemiSupervisedObjective",
     "SentenceELBO",
-    "build_objective",
     "categorical_information",
     "certainty_logits",
     "continuous_information",
@@ -46,18 +44,6 @@ __all__ = [
     "marginal_entropy",
     "realness",
     "squared_gradient_norm",
+    "variational_bound",
     "with_event",
 ]
-
-
-def build_objective(config: Any) -> Objective:
-    """The objective that an ``ObjectiveConfig`` describes.
-
-    Raises:
-        ValueError: for an unknown kind, or a field out of its range.
-    """
-    if config.kind == "elbo":
-        return ELBO(config.beta, config.warmup_steps, config.free_bits, config.num_samples)
-    if config.kind == "importance_weighted":
-        return ImportanceWeightedBound(config.num_samples or 1)
-    raise ValueError(f"kind: expected 'elbo' or 'importance_weighted', got {config.kind!r}")

@@ -1,8 +1,8 @@
 """Runs: trained, resumed, and opened for use.
 
-    from deepgen_fast import runs
-    run = runs.open("runs/digits")
-    images = run.sample(16)
+from deepgen_fast import runs
+run = runs.open("runs/digits")
+images = run.sample(16)
 """
 
 from __future__ import annotations

@@ -44,8 +44,7 @@ def latents_of(run: Run, count: int, noise: BatchNoise) -> Any:
     real = some_examples(run, "test", count)
     if len(real) < count:
         raise RunError(
-            f"{count} samples of this model are conditioned on as many test examples, of which there are "
-            f"{len(real)}",
+            f"{count} samples of this model are conditioned on as many test examples, of which there are {len(real)}",
             "count",
         )
     return run.model.draw_beside(real, noise)

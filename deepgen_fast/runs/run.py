@@ -7,11 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from deepgen_fast.data import DatasetSplits
-from deepgen_fast.example import Example, event_of
+from deepgen_fast.example import Example
 from deepgen_fast.metrics import latent_means
 from deepgen_fast.runs import sentences
 from deepgen_fast.runs.adversarial import GANEvaluation, evaluate_gan
@@ -70,9 +69,7 @@ class Run:
         """Where pictures of this run go unless told otherwise."""
         return self.directory / "figures"
 
-    def sample(
-        self, count: int, *, seed: int = 0, label: int | None = None, draw: bool = False
-    ) -> Tensor | list[str]:
+    def sample(self, count: int, *, seed: int = 0, label: int | None = None, draw: bool = False) -> Tensor | list[str]:
         """New examples: z from the prior, and E[x|z] or x = G(z).
 
         Args:
@@ -190,9 +187,7 @@ class Run:
             return evaluate_gan(self, split, seed=seed, quality=quality)
         if quality:
             raise RunError(f"of the samples of a GAN; {self.directory} is a {self.config.system}", "quality")
-        return evaluate_density(
-            self, split, samples=samples, examples=examples, class_samples=class_samples, seed=seed
-        )
+        return evaluate_density(self, split, samples=samples, examples=examples, class_samples=class_samples, seed=seed)
 
     def check_encoder(self) -> None:
         """Raise RunError where the model has no encoder."""
@@ -247,9 +242,7 @@ class Run:
         return pictures.draw_manifold(self, side, path or self.figures / name, label)
 
 
-def open(
-    directory: str | Path, checkpoint: str | Path = "best", *, weights: str = "auto", device: str = "cpu"
-) -> Run:
+def open(directory: str | Path, checkpoint: str | Path = "best", *, weights: str = "auto", device: str = "cpu") -> Run:
     """Read config and weights of a run directory; the model is in eval mode.
 
     Args:

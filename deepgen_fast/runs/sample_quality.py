@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from deepgen_fast import metrics
-from deepgen_fast.runs.latents import decoded
-from deepgen_fast.runs.examples import split_named
 from deepgen_fast.metrics.image_classifier import ConvolutionalFeatures
 from deepgen_fast.models import is_image
 from deepgen_fast.random import BatchNoise
+from deepgen_fast.runs.examples import split_named
+from deepgen_fast.runs.latents import decoded
 
 if TYPE_CHECKING:
     from deepgen_fast.runs.run import Run

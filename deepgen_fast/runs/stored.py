@@ -57,7 +57,9 @@ def build_model(config: RunConfig, event_shape: tuple[int, ...] | None) -> Any:
         raise ConfigError(f"model: cannot be built with {sizes}: smaller ones are needed: {reason}") from error
 
 
-def read_model(directory: Path, config: RunConfig, checkpoint: str | Path, weights: str) -> tuple[Any, TrainState, Path]:
+def read_model(
+    directory: Path, config: RunConfig, checkpoint: str | Path, weights: str
+) -> tuple[Any, TrainState, Path]:
     """The model with the weights of a checkpoint, what it was trained for, and the checkpoint's path.
 
     Raises:

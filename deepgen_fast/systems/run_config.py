@@ -14,22 +14,23 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from deepgen_fast.config.sections import ConfigError, DataConfig, Section, TrainerConfig, describe
 from deepgen_fast.config.toml import read_toml
-from deepgen_fast.config.vae import ModelConfig, ObjectiveConfig
 from deepgen_fast.systems.registry import system_named
+
+_DEFAULT = "vae"
 
 
 class RunConfig(Section):
-    """Everything that decides a run: of a VAE, or of another system through ``for_system``.
+    """Everything that decides a run. ``RunConfig.for_system(name)`` has the sections of a system.
 
-    In a file, the system is named at the top (``system = "dcgan"``), a VAE's need not be.
+    In a file, the system is named at the top: ``system = "dcgan"``; ``vae`` where none is.
     """
 
-    system: ClassVar[str] = "vae"
+    system: ClassVar[str]
 
-    data: DataConfig = Field(default_factory=DataConfig)
-    model: ModelConfig = Field(default_factory=ModelConfig)
-    objective: ObjectiveConfig = Field(default_factory=ObjectiveConfig)
-    trainer: TrainerConfig = Field(default_factory=TrainerConfig)
+    data: DataConfig
+    model: Section
+    objective: Section
+    trainer: TrainerConfig
 
     @model_validator(mode="after")
     def _data_serves_the_model(self) -> RunConfig:
@@ -55,16 +56,17 @@ class RunConfig(Section):
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], source: str = "config") -> RunConfig:
-        """Validate nested values; ``system`` among them names the system, this class's own when missing.
+        """Validate nested values; ``system`` among them names the system. Where it is missing, it is this class's own;
+        of ``RunConfig`` itself, ``vae``.
 
         Raises:
             ConfigError: naming every wrong or unknown field and ``source``.
         """
         values = dict(values)
-        name = values.pop("system", cls.system)
+        own = _DEFAULT if cls is RunConfig else cls.system
+        name = values.pop("system", own)
         try:
-            chosen = cls if name == cls.system else cls.for_system(name)
-            return chosen.model_validate(values)
+            return cls.for_system(name).model_validate(values)
         except ValidationError as error:
             raise ConfigError(f"{source}: {describe(error)}") from error
         except ConfigError as error:
@@ -84,7 +86,7 @@ class RunConfig(Section):
         import tomli_w
 
         values = self.model_dump(mode="json", exclude_none=True)
-        return tomli_w.dumps(values if self.system == RunConfig.system else {"system": self.system, **values})
+        return tomli_w.dumps({"system": self.system, **values})
 
     def write_toml(self, path: str | Path) -> None:
         """Write ``to_toml()`` to a file."""
@@ -113,8 +115,6 @@ def run_config_class(name: str) -> type[RunConfig]:
         ConfigError: for a name that is not registered.
     """
     system = system_named(name)
-    if name == RunConfig.system:
-        return RunConfig
     made = create_model(
         f"RunConfig[{name}]",
         __base__=RunConfig,

@@ -12,7 +12,7 @@ import typer
 
 from deepgen_fast.cli.app import app
 from deepgen_fast.cli.system_commands import system_command
-from deepgen_fast.systems import SYSTEMS
+from deepgen_fast.systems import systems
 
 COMMANDS = [
     *("train vae", "train sentence-vae", "train gan", "train dcgan"),
@@ -35,10 +35,10 @@ def test_every_command_gives_examples(command, name: str) -> None:
 
 def examples() -> list[str]:
     found = []
-    for info in [*app.registered_commands, *app.registered_groups[0].typer_instance.registered_commands]:
+    for info in app.registered_commands:
         documentation = info.callback.__doc__.split("Examples:")[1]
         found += re.findall(r"^ +deepgen-fast (.*)$", documentation, re.MULTILINE)
-    for system in SYSTEMS.values():
+    for system in systems().values():
         found += re.findall(r"^ +deepgen-fast (.*)$", system_command(system).__doc__, re.MULTILINE)
     return found
 

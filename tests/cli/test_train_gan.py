@@ -13,10 +13,10 @@ from matplotlib.image import imread
 from deepgen_fast import runs
 from deepgen_fast.cli.system_commands import fields_of, system_command
 from deepgen_fast.config import TrainerConfig
-from deepgen_fast.systems import SYSTEMS, RunConfig
+from deepgen_fast.systems import RunConfig, systems
 from deepgen_fast.training import RunDirectory
 
-GANS = [system for system in SYSTEMS.values() if system.trainer.kind == "gan"]
+GANS = [system for system in systems().values() if system.trainer.kind == "gan"]
 
 
 @pytest.fixture(scope="session")

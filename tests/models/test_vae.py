@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from deepgen_fast.models import VAE, Posterior, build_model, convolutional_vae, two_layer_vae
+from deepgen_fast.models import Posterior, agreed_event_shape, convolutional_vae, two_layer_vae, variational_autoencoder
 
 CONFIG = {
     "architecture": "two_layer",
-    "event_shape": None,
     "hidden_dim": 12,
     "channels": (4, 6),
     "latent_dim": 3,
@@ -33,7 +31,7 @@ def images(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("architecture", ["two_layer", "convolutional"])
 def test_every_combination_has_the_shapes_it_says(architecture, likelihood, variance, scale):
     values = {**CONFIG, "architecture": architecture, "likelihood": likelihood, "variance": variance, "scale": scale}
-    model = build_model(SimpleNamespace(**values), event_shape=(1, 9, 12))
+    model = variational_autoencoder((1, 9, 12), **values)
     x = images(5, 1, 9, 12)
     channels = 2 if variance == "per_pixel" else 1
     for samples, lead in ((None, (5,)), (2, (2, 5))):
@@ -131,9 +129,14 @@ def test_wrong_sizes_are_named(build, message):
         build()
 
 
-def test_build_model_needs_one_event_shape():
+def test_one_event_shape_is_needed():
     with pytest.raises(ValueError, match="event_shape: neither"):
-        build_model(SimpleNamespace(**CONFIG))
+        agreed_event_shape(None, None)
     with pytest.raises(ValueError, match=r"event_shape: the model's config says \(4,\), the data has \(5,\)"):
-        build_model(SimpleNamespace(**{**CONFIG, "event_shape": (4,)}), (5,))
-    assert isinstance(build_model(SimpleNamespace(**{**CONFIG, "event_shape": (4,)})), VAE)
+        agreed_event_shape((4,), (5,))
+    assert agreed_event_shape((4,), None) == agreed_event_shape(None, (4,)) == (4,)
+
+
+def test_the_architecture_is_named():
+    with pytest.raises(ValueError, match="architecture: expected 'two_layer' or 'convolutional', got 'deep'"):
+        variational_autoencoder((4,), architecture="deep")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from linear_gaussian_closed_form import exact_log_likelihood, linear_gaussian_va
 
 import deepgen_fast as dgf
 from deepgen_fast.models import two_layer_vae
-from deepgen_fast.objectives import ELBO, ImportanceWeightedBound, build_objective
+from deepgen_fast.objectives import ELBO, ImportanceWeightedBound, variational_bound
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -173,14 +172,17 @@ def test_wrong_settings_are_named(arguments, message):
         ELBO(**arguments)
 
 
-def test_build_objective():
-    values = {"kind": "elbo", "beta": 2.0, "warmup_steps": 5, "free_bits": 0.1, "num_samples": 2}
-    objective = build_objective(SimpleNamespace(**values))
-    assert vars(objective) == {name: value for name, value in values.items() if name != "kind"}
-    weighted = build_objective(SimpleNamespace(**{**values, "kind": "importance_weighted"}))
+def test_bounds_by_name():
+    values = {"beta": 2.0, "warmup_steps": 5, "free_bits": 0.1, "num_samples": 2}
+    assert vars(variational_bound("elbo", **values)) == values
+    weighted = variational_bound("importance_weighted", num_samples=2)
     assert isinstance(weighted, ImportanceWeightedBound)
     assert weighted.num_samples == 2
     with pytest.raises(ValueError, match="kind: expected 'elbo' or 'importance_weighted', got 'renyi'"):
-        build_objective(SimpleNamespace(**{**values, "kind": "renyi"}))
+        variational_bound("renyi")
+    with pytest.raises(ValueError, match="num_samples: the importance-weighted bound needs it"):
+        variational_bound("importance_weighted")
+    with pytest.raises(ValueError, match="beta, warmup_steps and free_bits belong to kind='elbo'"):
+        variational_bound("importance_weighted", **values)
     with pytest.raises(ValueError, match="num_samples: expected at least 1, got 0"):
         ImportanceWeightedBound(0)

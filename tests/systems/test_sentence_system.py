@@ -132,9 +132,9 @@ def test_sentences_and_images_are_told_apart(corpus, tmp_path):
     with pytest.raises(DataError, match="holds no sentences, and a sentence VAE is trained on them"):
         train(config(tmp_path / "images.npy"))
     with pytest.raises(DataError, match="holds sentences, and a variational autoencoder is trained on images"):
-        train(RunConfig().with_overrides({"data.name": str(corpus)}))
+        train(RunConfig.for_system("vae")().with_overrides({"data.name": str(corpus)}))
     with pytest.raises(ConfigError, match="min_words: no such field"):
-        RunConfig().with_overrides({"data.min_words": 3})
+        RunConfig.for_system("vae")().with_overrides({"data.min_words": 3})
     with pytest.raises(ConfigError, match="binarize"):
         config(corpus, **{"data.binarize": "stochastic"})
 

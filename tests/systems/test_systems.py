@@ -18,9 +18,7 @@ from deepgen_fast.data import DataError, InMemoryBatches, LoaderBatches
 from deepgen_fast.models import GAN, fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective
 from deepgen_fast.runs import load_run_data, resume, train
-from deepgen_fast.systems import SYSTEMS, RunConfig
-from deepgen_fast.systems.registry import adversarial
-from deepgen_fast.systems.run_config import run_config_class
+from deepgen_fast.systems import RunConfig, adversarial_system
 from deepgen_fast.training import GANTrainer
 
 
@@ -98,12 +96,10 @@ class FewLabels(AdversarialObjective):
 
 
 @pytest.fixture
-def toy(monkeypatch) -> None:
-    system = adversarial("toy", "toy GAN", labelled_gan, Centred, labelled=True)
-    monkeypatch.setitem(SYSTEMS, "toy", system)
-    monkeypatch.setitem(SYSTEMS, "few", adversarial("few", "GAN of few labels", fully_connected_gan, FewLabels))
+def toy(registry, monkeypatch) -> None:
+    adversarial_system("toy", "toy GAN", Centred, labelled=True)(labelled_gan)
+    adversarial_system("few", "GAN of few labels", FewLabels)(fully_connected_gan)
     monkeypatch.setattr(FewLabels, "seen", [])
-    run_config_class.cache_clear()
 
 
 @pytest.fixture

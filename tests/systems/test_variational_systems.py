@@ -20,9 +20,7 @@ from deepgen_fast.data import DataError
 from deepgen_fast.models import VAE, BernoulliLikelihood, Posterior, VAEOutput
 from deepgen_fast.objectives import ELBO, ImportanceWeightedBound, Loss
 from deepgen_fast.runs import resume, train
-from deepgen_fast.systems import SYSTEMS, RunConfig
-from deepgen_fast.systems.registry import variational
-from deepgen_fast.systems.run_config import run_config_class
+from deepgen_fast.systems import RunConfig, variational_system
 from deepgen_fast.training import VAETrainer
 
 
@@ -118,10 +116,8 @@ class TokenObjective:
 
 
 @pytest.fixture
-def registered(monkeypatch) -> None:
-    system = variational("labelled", "toy conditional VAE", labelled_vae, labelled=True)
-    monkeypatch.setitem(SYSTEMS, "labelled", system)
-    run_config_class.cache_clear()
+def registered(registry) -> None:
+    variational_system("labelled", "toy conditional VAE", labelled=True)(labelled_vae)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from deepgen_fast.models import dcgan, fully_connected_gan
 from deepgen_fast.nn import ReferenceBatch
 from deepgen_fast.objectives import AdversarialObjective
 from deepgen_fast.runs import resume, train
-from deepgen_fast.systems import SYSTEMS
+from deepgen_fast.systems import systems
 from deepgen_fast.systems.run_config import RunConfig
 from deepgen_fast.training import CheckpointError, GANTrainer
 from deepgen_fast.training.gan.historical_average import HistoricalAverage
@@ -180,7 +180,7 @@ def test_bad_options():
 @pytest.mark.parametrize("system", ["lapgan", "infogan"])
 def test_feature_matching_without_a_layer_to_match_is_refused_at_once(system):
     config = RunConfig.for_system(system)().with_overrides({"objective.feature_matching": True})
-    registered = SYSTEMS[system]
+    registered = systems()[system]
     with pytest.raises(ConfigError, match=r"objective\.feature_matching: .* feature_layer"):
         model = registered.build_model(config.model, (1, 32, 32))
         GANTrainer(model, registered.build_objective(config.objective))
