@@ -124,7 +124,6 @@ def manifold(
         deepgen-fast manifold runs/digits --dims 3,7
     """
     from deepgen_fast import runs
-    from deepgen_fast.metrics.evaluation import takes_labels
 
     opened = runs.open(run, checkpoint)
     opened.check_encoder()
@@ -135,7 +134,7 @@ def manifold(
         raise UsageError(f"{run}: its latent space has {latent_dim} dimension; the plane needs 2 or more")
     print(opened.draw_latent_plane(folder / "latent_plane.png", split=split, dims=chosen))
     if latent_dim == 2 and not opened.of_sentences:
-        if takes_labels(opened.model):
+        if opened.model.takes_labels:
             for label in range(opened.model.num_classes):
                 print(opened.draw_manifold(folder / f"manifold-{label}.png", side=side, label=label))
         else:

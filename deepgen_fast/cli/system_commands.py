@@ -42,8 +42,8 @@ _NAMES = {
     ("trainer", "learning_rate"): ("--learning-rate", "--lr"),
 }
 _METAVARS = {("data", "name"): "NAME|PATH", ("data", "image_size"): "PIXELS"}
-#: Fields of a model that have no flag: the data say them, or TOML alone can.
-_WITHOUT_FLAG = ("event_shape", "vocabulary", "channels")
+#: Fields of a model that have no flag: the data say them.
+_WITHOUT_FLAG = ("event_shape", "vocabulary")
 
 _HELP = """Train a {title}.
 

@@ -58,16 +58,11 @@ def batches_of(x: Examples, batch_size: int, device: torch.device, name: str = "
         raise ValueError(f"{name}: expected at least one example, got an iterable without any")
 
 
-def takes_labels(model: object) -> bool:
-    """Whether a model is called with pairs of examples and labels."""
-    return bool(getattr(model, "takes_labels", False))
-
-
 def model_batches(
     model: nn.Module, x: Examples, batch_size: int, device: torch.device, name: str = "x"
 ) -> Iterator[Example]:
     """Yield batches on the device as the model is called with them: `batches_of`, or pairs of it and labels `[b]`."""
-    if not takes_labels(model):
+    if not model.takes_labels:
         yield from batches_of(x, batch_size, device, name)
         return
     expected = f"{name}: a {type(model).__name__} takes labels: expected a pair of examples and labels"

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen_fast.metrics.evaluation import device_of, takes_labels
+from deepgen_fast.metrics.evaluation import device_of
 from deepgen_fast.metrics.importance import importance_weighted_log_likelihood
 from deepgen_fast.models.conditional_vae import ConditionalVAE
+from deepgen_fast.models.generative_model import GenerativeModel
 
 
 class GenerativeClassification(NamedTuple):
@@ -129,11 +130,11 @@ def generative_classification(
     return GenerativeClassification(log_likelihoods, log_joint - log_p.unsqueeze(1), log_p)
 
 
-def check_class_conditional(model: object) -> None:
+def check_class_conditional(model: GenerativeModel) -> None:
     """Check that Bayes' rule can be asked of a model.
 
     Raises:
         TypeError: it has no p(x|y).
     """
-    if not takes_labels(model):
+    if not model.takes_labels:
         raise TypeError(f"model: expected one of p(x|y), such as a ConditionalVAE, got a {type(model).__name__}")

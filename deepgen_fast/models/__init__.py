@@ -11,6 +11,7 @@ from deepgen_fast.models.deep_latent_gaussian import DeepLatentGaussianModel, de
 from deepgen_fast.models.event_shape import agreed_event_shape, is_image
 from deepgen_fast.models.fully_connected_gan import fully_connected_gan
 from deepgen_fast.models.gan import GAN
+from deepgen_fast.models.generative_model import AdversarialModel, GenerativeModel, VariationalModel, check_model
 from deepgen_fast.models.infogan import CodePosterior, InfoGAN, infogan
 from deepgen_fast.models.interpolation import latent_path
 from deepgen_fast.models.lapgan import lapgan
@@ -27,6 +28,7 @@ __all__ = [
     "GAN",
     "LAPGAN",
     "VAE",
+    "AdversarialModel",
     "BernoulliLikelihood",
     "CatGAN",
     "CodePosterior",
@@ -34,15 +36,18 @@ __all__ = [
     "ConditionalVAE",
     "DeepLatentGaussianModel",
     "GaussianLikelihood",
+    "GenerativeModel",
     "InfoGAN",
     "Likelihood",
     "Posterior",
     "SemiSupervisedGAN",
     "SentenceVAE",
     "VAEOutput",
+    "VariationalModel",
     "agreed_event_shape",
     "build_likelihood",
     "catgan",
+    "check_model",
     "conditional_gan",
     "conditional_vae",
     "convolutional_vae",

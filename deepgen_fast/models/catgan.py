@@ -39,6 +39,8 @@ class CatGAN(GAN):
     2016.
     """
 
+    num_classes: int
+
     def __init__(self, generator: nn.Module, discriminator: nn.Module, *, num_classes: int, **options: Any) -> None:
         super().__init__(generator, discriminator, **options)
         if num_classes < 2:

@@ -48,6 +48,8 @@ class ConditionalGAN(GAN):
     min_G max_D E[log D(x|y)] + E[log(1 - D(G(z|y)))].
     """
 
+    num_classes: int
+
     def __init__(self, generator: nn.Module, discriminator: nn.Module, *, num_classes: int, **options: Any) -> None:
         super().__init__(generator, discriminator, **options)
         if num_classes < 1:

@@ -45,6 +45,7 @@ class ConditionalVAE(VAE):
     """
 
     takes_labels = True
+    num_classes: int
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, *, num_classes: int, **options: Any) -> None:
         super().__init__(encoder, decoder, **options)

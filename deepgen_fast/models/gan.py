@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen_fast.example import event_of
+from deepgen_fast.models.generative_model import GenerativeModel
 from deepgen_fast.models.labels import Labels
 from deepgen_fast.models.likelihoods import check_event_shape
 from deepgen_fast.nn.intermediate import with_output_of
@@ -22,7 +23,7 @@ PRIORS: tuple[str, ...] = ("normal", "uniform")
 OUTPUTS: tuple[str, ...] = ("tanh", "sigmoid", "linear")
 
 
-class GAN(nn.Module):
+class GAN(GenerativeModel):
     """A GAN over any pair of networks: an implicit density, x = G(z) with z from the prior.
 
     Args:
@@ -74,9 +75,6 @@ class GAN(nn.Module):
         self.generator = generator
         self.discriminator = discriminator
         self.feature_layer = feature_layer
-        #: Length of the cycle in which ``draw_latent`` goes through classes or codes where there are no real examples
-        #: beside: a grid of samples of as many columns has one for each. None where all is drawn at random.
-        self.cycle: int | None = None
 
     def extra_repr(self) -> str:
         return (

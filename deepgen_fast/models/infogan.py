@@ -62,6 +62,8 @@ class InfoGAN(GAN):
     adversarial nets", 2016.
     """
 
+    num_classes: int
+
     def __init__(
         self, generator: nn.Module, discriminator: nn.Module, *, num_classes: int, num_continuous: int, **options: Any
     ) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from deepgen_fast.data.sentences import check_sentences
 from deepgen_fast.data.vocabulary import BOS, PAD, Vocabulary
+from deepgen_fast.models.generative_model import GenerativeModel
 from deepgen_fast.models.posterior import Posterior
 from deepgen_fast.models.sentence_decoder import SentenceDecoder
 from deepgen_fast.random import BatchNoise
@@ -27,7 +28,7 @@ class SentenceOutput(NamedTuple):
     posterior: Posterior
 
 
-class SentenceVAE(nn.Module):
+class SentenceVAE(GenerativeModel):
     """A VAE of sentences: LSTM encoder, Gaussian z, LSTM decoder (sections 3 and 3.1).
 
     q(z|x) = N(mu(h), sigma(h)^2), h the encoder's state at the end of the sentence; p(x|z) is ``SentenceDecoder``; the
@@ -49,8 +50,6 @@ class SentenceVAE(nn.Module):
     Raises:
         ValueError: for a size or a dropout out of its range.
     """
-
-    wide_modules: tuple[nn.Module, ...] = ()
 
     def __init__(
         self,
@@ -74,6 +73,11 @@ class SentenceVAE(nn.Module):
         self.decoder = SentenceDecoder(len(vocabulary), embedding_dim, hidden_dim, latent_dim, dropout)
         self.encoder = nn.LSTM(embedding_dim, hidden_dim, batch_first=True) if latent_dim else None
         self.posterior = nn.Linear(hidden_dim, 2 * latent_dim) if latent_dim else None
+
+    @property
+    def wide_modules(self) -> tuple[nn.Module, ...]:
+        """None stays in float32."""
+        return ()
 
     def extra_repr(self) -> str:
         return f"{self.vocabulary!r}, length={self.event_shape[0]}, latent_dim={self.latent_dim}"

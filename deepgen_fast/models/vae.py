@@ -12,6 +12,7 @@ from deepgen_fast.data.checks import check_binary_range, check_pixels
 from deepgen_fast.example import Example, event_of
 from deepgen_fast.models.event_shape import check_pixel_batch
 from deepgen_fast.models.exhibits import Exhibits, image_exhibits
+from deepgen_fast.models.generative_model import GenerativeModel
 from deepgen_fast.models.labels import Labels
 from deepgen_fast.models.likelihoods import Likelihood, check_event_shape
 from deepgen_fast.models.posterior import Posterior
@@ -28,7 +29,7 @@ class VAEOutput(NamedTuple):
     posterior: Posterior
 
 
-class VAE(nn.Module):
+class VAE(GenerativeModel):
     """A VAE over any pair of networks.
 
     Args:
@@ -46,9 +47,6 @@ class VAE(nn.Module):
         ValueError: for an unknown scale form, a latent_dim below 1 or an event shape that is not positive
             integers.
     """
-
-    #: Whether the model is called with pairs of examples and labels.
-    takes_labels = False
 
     def __init__(
         self,
@@ -71,8 +69,6 @@ class VAE(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
-        #: Length of the cycle in which samples go through classes; None where there are none.
-        self.cycle: int | None = None
 
     def extra_repr(self) -> str:
         return f"event_shape={self.event_shape}, latent_dim={self.latent_dim}, scale={self.scale!r}"

@@ -6,7 +6,7 @@ from deepgen_fast.example import event_of, with_event
 from deepgen_fast.objectives.adversarial import discriminator_loss, generator_loss
 from deepgen_fast.objectives.elbo import ELBO, ImportanceWeightedBound, Loss, Objective
 from deepgen_fast.objectives.entropies import CategoricalObjective, certainty_logits, entropies, marginal_entropy
-from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, feature_distance
+from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective, GANObjective, feature_distance
 from deepgen_fast.objectives.gradient_penalties import gradient_penalty, squared_gradient_norm
 from deepgen_fast.objectives.hierarchical_elbo import HierarchicalELBO
 from deepgen_fast.objectives.lapgan import PyramidObjective
@@ -24,6 +24,7 @@ __all__ = [
     "AdversarialLoss",
     "AdversarialObjective",
     "CategoricalObjective",
+    "GANObjective",
     "HierarchicalELBO",
     "ImportanceWeightedBound",
     "InformationObjective",

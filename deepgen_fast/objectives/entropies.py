@@ -91,6 +91,7 @@ class CategoricalObjective:
     """
 
     semi_supervised = True
+    feature_matching = False
 
     def __init__(self, label_weight: float = 1.0) -> None:
         check_weights(label_weight=label_weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -41,6 +41,25 @@ def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
         real, fake: f(x) and f(G(z)), ``[B, n]``.
     """
     return (real.mean(0) - fake.mean(0)).square().sum()
+
+
+class GANObjective(Protocol):
+    """The losses of two players on a batch."""
+
+    #: Whether real examples come with labels, some of which may be missing.
+    semi_supervised: bool
+    #: Whether ``generator_loss`` asks the model for ``features``.
+    feature_matching: bool
+
+    #: Logit above which an example is taken for real; None where a logit means nothing by itself.
+    decision: float | None
+
+    def parts_of(self, model: Any) -> dict[str, tuple[str, ...]]: ...
+
+    #: Called as ``AdversarialObjective``'s are; that of a ``semi_supervised`` one takes ``labelled`` too.
+    def discriminator_loss(self, *examples: Any, **options: Any) -> AdversarialLoss: ...
+    def generator_loss(self, *examples: Any, **options: Any) -> AdversarialLoss: ...
+    def for_validation(self) -> GANObjective: ...
 
 
 class AdversarialObjective:

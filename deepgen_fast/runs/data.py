@@ -65,7 +65,7 @@ def _check_kind(config: RunConfig, splits: DatasetSplits) -> None:
     if system.of_sentences != (splits.vocabulary is not None):
         holds, takes = ("no sentences", "them") if system.of_sentences else ("sentences", "images")
         raise DataError(f"{splits.name}: holds {holds}, and a {system.title} is trained on {takes}")
-    known = getattr(config.model, "vocabulary", None)
+    known = dict(config.model).get("vocabulary")
     if splits.vocabulary is not None and known is not None and known != splits.vocabulary.text:
         raise DataError(
             f"{splits.name}: its words are not those of model.vocabulary, so it is not what the model was trained on: "

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from deepgen_fast import metrics
 from deepgen_fast.example import event_of
-from deepgen_fast.metrics.evaluation import takes_labels
 from deepgen_fast.runs import sentences
 from deepgen_fast.runs.data import labels_of
 from deepgen_fast.runs.errors import RunError
@@ -102,7 +101,7 @@ def evaluate_density(
         kl=elbo.kl,
         active_units=None if active is None else active.count,
         latent_dim=run.model.latent_dim,
-        conditional=not run.of_sentences and takes_labels(run.model),
+        conditional=not run.of_sentences and run.model.takes_labels,
     )
     some = some_examples(run, split, max(examples, 1))
     if examples:
@@ -139,7 +138,7 @@ def check_classifier(run: Run) -> None:
     Raises:
         RunError: it has no p(x|y).
     """
-    if not takes_labels(run.model):
+    if not run.model.takes_labels:
         raise RunError(
             f"a {run.config.system} has no density p(x|y) of each class, which Bayes' rule needs; train a cvae for one",
             "classify",
@@ -177,7 +176,7 @@ def _finite(value: float) -> float | None:
 def _bits(run: Run, log_p: float, x: Tensor) -> float | None:
     """Bits a dimension of 8-bit images under a density or binary ones under a Bernoulli, else None."""
     dimensions = math.prod(run.model.event_shape)
-    if run.config.model.likelihood == "gaussian":
+    if dict(run.config.model).get("likelihood") == "gaussian":
         # The loaders divide 8-bit pixels by 255.
         width = None if run.config.data.values == "any" else 1 / 255
         return metrics.bits_per_dimension(log_p, dimensions, bin_width=width)

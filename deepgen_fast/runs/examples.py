@@ -9,7 +9,6 @@ import torch
 
 from deepgen_fast.data import DatasetSplits, LoaderBatches, Split, binarize
 from deepgen_fast.example import Example, event_of, joined, with_event
-from deepgen_fast.metrics.evaluation import takes_labels
 from deepgen_fast.runs.data import labels_of
 from deepgen_fast.runs.errors import RunError
 from deepgen_fast.systems import system_named
@@ -70,7 +69,7 @@ def some_examples(run: Run, name: str, count: int) -> Example:
 def _examples(run: Run, name: str, split: Split) -> Example | BinarizedBatches:
     # Held-out splits come binary from load_run_data.
     mode = run.config.data.binarize if name == "train" else "none"
-    labels = labels_of(system_named(run.config.system), split, run.data.name) if takes_labels(run.model) else None
+    labels = labels_of(system_named(run.config.system), split, run.data.name) if run.model.takes_labels else None
     if split.images is not None:
         images = binarize(split.images, mode, torch.Generator().manual_seed(0))
         return images if labels is None else (images, labels)

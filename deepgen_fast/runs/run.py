@@ -96,7 +96,7 @@ class Run:
             raise RunError(f"a {self.config.system} has no p(x|z) to draw from", "draw")
         if label is None:
             return
-        if getattr(self.model, "cycle", None) is None:
+        if self.model.cycle is None:
             raise RunError(f"a {self.config.system} has no classes to choose from", "label")
         if not 0 <= label < self.model.num_classes:
             raise RunError(f"expected 0 to {self.model.num_classes - 1}, got {label}", "label")
@@ -145,7 +145,7 @@ class Run:
     @property
     def has_normal_prior(self) -> bool:
         """Whether z is normal; of some GANs it is uniform."""
-        return getattr(self.model, "prior", "normal") == "normal"
+        return bool(self.model.prior == "normal")
 
     def latents(self, split: str = "test") -> Tensor:
         """E[z|x] of a split's examples: ``[N, latent_dim]``.

@@ -9,7 +9,7 @@ from torch import nn
 
 from deepgen_fast.config.gan import GANTrainerConfig
 from deepgen_fast.config.sections import Section, TrainerConfig
-from deepgen_fast.objectives import AdversarialObjective
+from deepgen_fast.objectives import AdversarialObjective, GANObjective
 from deepgen_fast.systems.from_builder import system_of
 from deepgen_fast.systems.registry import register
 from deepgen_fast.systems.system import System
@@ -21,7 +21,7 @@ Build = TypeVar("Build", bound=Callable[..., nn.Module])
 def adversarial_system(
     name: str,
     title: str,
-    objective: type[AdversarialObjective] = AdversarialObjective,
+    objective: type[GANObjective] = AdversarialObjective,
     *,
     labelled: bool = False,
     settings: type[TrainerConfig] = GANTrainerConfig,
@@ -35,8 +35,8 @@ def adversarial_system(
 
     Args:
         name, title: as in ``System``.
-        objective: a class whose parameters are the config's section ``objective``; when it is ``semi_supervised``, so
-            is the system.
+        objective: a class whose parameters are the config's section ``objective``; see ``objectives.GANObjective``.
+            When it is ``semi_supervised``, so is the system.
         labelled, settings, examples: as in ``System``; ``settings`` for defaults of its own.
 
     Raises:

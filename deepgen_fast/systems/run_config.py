@@ -27,10 +27,10 @@ class RunConfig(Section):
 
     system: ClassVar[str]
 
-    data: DataConfig
-    model: Section
-    objective: Section
-    trainer: TrainerConfig
+    data: DataConfig = Field(default_factory=DataConfig)
+    model: Section = Field(default_factory=Section)
+    objective: Section = Field(default_factory=Section)
+    trainer: TrainerConfig = Field(default_factory=TrainerConfig)
 
     @model_validator(mode="after")
     def _data_serves_the_model(self) -> RunConfig:

@@ -226,8 +226,7 @@ class Trainer(TrainingLoop):
 
     def _check_data(self, batches: Batches, name: str) -> None:
         if batches.labels is not None:
-            classes = getattr(self.model, "num_classes", None)
-            check_labels(batches.labels, num_classes=classes, unlabelled=self.semi_supervised, name=name)
+            check_labels(batches.labels, num_classes=self.model.num_classes, unlabelled=self.semi_supervised, name=name)
         examples = batches.preview()
         expected, got = list(self.model.event_shape), list(examples.shape[1:])
         if got != expected:

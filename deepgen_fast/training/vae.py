@@ -12,6 +12,7 @@ from deepgen_fast.config.sections import TrainerConfig
 from deepgen_fast.data import Batches, binarize
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.example import Example, event_of, rows_of, with_event
+from deepgen_fast.models import VariationalModel, check_model
 from deepgen_fast.objectives import ELBO, Objective
 from deepgen_fast.training.machine.precision import build_precision
 from deepgen_fast.training.report.image_grid import image_grid, save_image_grid
@@ -31,8 +32,7 @@ class VAETrainer(Trainer):
     what it is called with.
 
     Args:
-        model: trained in place: a ``VAE``, or a module that has what is asked of one here: ``event_shape``,
-            ``check_data``, ``exhibits``, ``wide_modules``, and whatever the objective calls.
+        model: trained in place: a ``VAE``, or another ``VariationalModel`` that has what the objective calls.
         objective: ``ELBO()`` when None.
         config: settings; ``TrainerConfig()`` when None.
         run_directory: where config, metrics, checkpoints, pictures and TensorBoard files go; None writes
@@ -62,6 +62,7 @@ class VAETrainer(Trainer):
         binarize: str = "none",
         **overrides: Any,
     ) -> None:
+        check_model(model, VariationalModel)
         super().__init__(model, config, run_directory, config_text, overrides)
         self.objective = objective if objective is not None else ELBO()
         self.binarize = binarize

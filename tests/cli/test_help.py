@@ -75,7 +75,7 @@ def test_no_command_prints_help(command) -> None:
 
 
 def test_help_imports_nothing_heavy_beyond_torch() -> None:
-    heavy = ["matplotlib", "safetensors", "tensorboard", "mlxtend", "triton", "PIL"]
+    heavy = ["matplotlib", "tensorboard", "mlxtend", "triton", "PIL"]
     program = (
         "import sys, torch; before = set(sys.modules);"
         "from typer.testing import CliRunner; from deepgen_fast.cli.app import app;"

@@ -1,13 +1,16 @@
-"""A registry that tests may add to."""
+"""A registry that tests may add to; small models, data and settings that the tests of whole runs share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from training.fixtures import build_gan, build_vae, images, pictures, quiet, same_run
 
 from deepgen_fast.systems import registry as systems_registry
 from deepgen_fast.systems.run_config import run_config_class
+
+__all__ = ["build_gan", "build_vae", "images", "pictures", "quiet", "registry", "same_run"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import deepgen_fast as dgf
 from deepgen_fast import runs
 from deepgen_fast.cli.app import app
 from deepgen_fast.data import DataError
-from deepgen_fast.models import VAE, BernoulliLikelihood, Posterior, VAEOutput
+from deepgen_fast.models import VAE, BernoulliLikelihood, GenerativeModel, Posterior, VAEOutput
 from deepgen_fast.objectives import ELBO, ImportanceWeightedBound, Loss
 from deepgen_fast.runs import resume, train
 from deepgen_fast.systems import RunConfig, variational_system
@@ -74,10 +74,8 @@ def labelled_vae(event_shape: Sequence[int] = (1, 4, 4), latent_dim: int = 2, li
     )  # fmt: skip
 
 
-class TokenVAE(nn.Module):
+class TokenVAE(GenerativeModel):
     """Sequences of tokens from z, each token by itself; it is no ``VAE``."""
-
-    wide_modules = ()
 
     def __init__(self, length: int, tokens: int, latent_dim: int) -> None:
         super().__init__()
@@ -91,6 +89,10 @@ class TokenVAE(nn.Module):
         mean, logvar = self.posterior(self.embedding(x).flatten(1))
         z, kl = dgf.reparameterize_kl(mean, logvar, generator=generator)
         return self.logits(z).unflatten(1, (-1, self.tokens)), kl
+
+    @property
+    def wide_modules(self):
+        return ()
 
     def check_data(self, examples, name):
         if examples.is_floating_point() or examples.min() < 0 or examples.max() >= self.tokens:

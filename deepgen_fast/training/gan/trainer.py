@@ -14,9 +14,9 @@ from deepgen_fast.config.sections import ConfigError
 from deepgen_fast.data import Batches, LabelledExamples, LoaderBatches
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.metrics.diversity import comparable, diversity
-from deepgen_fast.models import GAN, is_image
+from deepgen_fast.models import GAN, AdversarialModel, check_model, is_image
 from deepgen_fast.nn import ReferenceBatch, synchronized_batch_norm, unsynchronized
-from deepgen_fast.objectives import AdversarialObjective, event_of
+from deepgen_fast.objectives import AdversarialObjective, GANObjective, event_of
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.training.gan.balance import Balance, judge
 from deepgen_fast.training.gan.diagnosis import remarks
@@ -72,7 +72,7 @@ class GANTrainer(Trainer):
     def __init__(
         self,
         model: GAN,
-        objective: Any = None,
+        objective: GANObjective | None = None,
         config: GANTrainerConfig | None = None,
         *,
         run_directory: str | Path | None = None,
@@ -80,9 +80,10 @@ class GANTrainer(Trainer):
         metrics: Metrics | None = None,
         **overrides: Any,
     ) -> None:
+        check_model(model, AdversarialModel)
         super().__init__(model, config, run_directory, config_text, overrides)
         self.objective = AdversarialObjective() if objective is None else objective
-        if getattr(self.objective, "feature_matching", False) and getattr(self.model, "feature_layer", None) is None:
+        if self.objective.feature_matching and self.model.feature_layer is None:
             who = type(self.model).__name__
             raise ConfigError(f"objective.feature_matching: needs a feature_layer, and a {who} has none")
         self.metrics = metrics

@@ -153,6 +153,6 @@ def build_precision(name: str, model: nn.Module) -> Precision:
     if name == "float32":
         return Float32(model)
     if name == "bf16":
-        wide = getattr(model, "wide_modules", None)
+        wide: Any = model.wide_modules
         return Bfloat16(model) if wide is None else Bfloat16(model, wide, NarrowCall)
     raise ValueError(f"precision: expected 'float32' or 'bf16', got {name!r}")
