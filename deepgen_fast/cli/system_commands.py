@@ -45,7 +45,7 @@ _METAVARS = {("data", "name"): "NAME|PATH", ("data", "image_size"): "PIXELS"}
 #: Fields of a model that have no flag: the data say them.
 _WITHOUT_FLAG = ("event_shape", "vocabulary")
 
-_HELP = """Train a {title}.
+_HELP = """Train {title}.
 
     Data are checked before training starts. Ctrl-C finishes the step, writes a checkpoint and stops;
     --resume goes on from there. {remark} Under `torchrun -m deepgen_fast.cli` processes share the batches.
@@ -129,7 +129,7 @@ def system_command(system: System) -> Callable[..., None]:
     made.__signature__ = inspect.Signature(parameters)
     made.__annotations__ = annotations
     made.__doc__ = _HELP.format(
-        title=system.title,
+        title=system.with_article,
         name=system.name,
         remark=_REMARKS[system.trainer.kind],
         examples="\n\n        ".join(f"deepgen-fast train {system.name} {flags}" for flags in system.examples),

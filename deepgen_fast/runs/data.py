@@ -64,7 +64,7 @@ def _check_kind(config: RunConfig, splits: DatasetSplits) -> None:
     system = system_named(config.system)
     if system.of_sentences != (splits.vocabulary is not None):
         holds, takes = ("no sentences", "them") if system.of_sentences else ("sentences", "images")
-        raise DataError(f"{splits.name}: holds {holds}, and a {system.title} is trained on {takes}")
+        raise DataError(f"{splits.name}: holds {holds}, and {system.with_article} is trained on {takes}")
     known = dict(config.model).get("vocabulary")
     if splits.vocabulary is not None and known is not None and known != splits.vocabulary.text:
         raise DataError(

@@ -42,7 +42,7 @@ class RunConfig(Section):
             raise ValueError(f"data.binarize={self.data.binarize!r}: {system.title}s are trained on pixels as they are")
         if self.data.labels_per_class is not None and not system.semi_supervised:
             needs = "all labels" if system.labelled else "no labels"
-            raise ValueError(f"data.labels_per_class={self.data.labels_per_class}: a {system.title} takes {needs}")
+            raise ValueError(f"data.labels_per_class={self.data.labels_per_class}: {system.with_article} takes {needs}")
         return self
 
     @classmethod
@@ -118,7 +118,7 @@ def run_config_class(name: str) -> type[RunConfig]:
     made = create_model(
         f"RunConfig[{name}]",
         __base__=RunConfig,
-        __doc__=f"Everything that decides a run of a {system.title}.",
+        __doc__=f"Everything that decides a run of {system.with_article}.",
         data=(system.data, Field(default_factory=system.data)),
         model=(system.model, Field(default_factory=system.model)),
         objective=(system.objective, Field(default_factory=system.objective)),

@@ -51,6 +51,11 @@ class System:
     data: type[DataConfig] = DataConfig
 
     @property
+    def with_article(self) -> str:
+        """The title with "a" or "an"."""
+        return f"{'an' if self.title[0] in 'aeiou' else 'a'} {self.title}"
+
+    @property
     def of_sentences(self) -> bool:
         """Whether examples are sentences."""
         return issubclass(self.data, SentenceDataConfig)
