@@ -1,6 +1,6 @@
 """LAPGAN (Denton et al. 2015): a pyramid that gives images back, and levels that refine, trained alone and together.
 
-    python -m benchmarks.systems.lapgan
+    python -m reproductions.lapgan
 
 On the digits of mnist5k at 32 x 32 pixels, in three levels. Distances are Fréchet distances in the features of a small
 classifier of the training digits at a level's own size, from the training digits to as many others as the test set
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.training import trained
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import SampleEvaluator, train_image_classifier
 from deepgen_fast.models import LAPGAN

@@ -16,7 +16,7 @@ import torch
 from benchmarks.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
-GALLERY = Path(__file__).parents[2] / "docs" / "gallery"
+GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 SEEDS = (0, 1, 2)
 
 
@@ -78,7 +78,7 @@ def accept(
         measure: trains from one seed, everything included, and gives numbers by name.
         command: of the command line, that trains the system.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.systems.{name}", description=title)
+    parser = argparse.ArgumentParser(prog=f"python -m reproductions.{name}", description=title)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-write", action="store_true", help="leave results and pictures as they are")

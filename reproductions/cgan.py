@@ -1,14 +1,14 @@
 """Conditional GAN (Mirza, Osindero 2014): digits of the class that is asked for, by the command's own defaults.
 
-    python -m benchmarks.systems.cgan
+    python -m reproductions.cgan
 
 ``class_agreement`` says how a classifier of real digits judges them.
 """
 
 from __future__ import annotations
 
-from benchmarks.systems import class_agreement
-from benchmarks.systems.acceptance import Options, accept
+from reproductions import class_agreement
+from reproductions.acceptance import Options, accept
 
 
 def measure(options: Options) -> dict[str, float]:

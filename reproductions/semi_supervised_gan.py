@@ -1,6 +1,6 @@
 """Semi-supervised GAN (Salimans et al. 2016): K + 1 classes, feature matching and 100 labels among 4,050 digits.
 
-    python -m benchmarks.systems.semi_supervised_gan
+    python -m reproductions.semi_supervised_gan
 
 The baseline is the same discriminator with the same 100 labels, noise, optimiser and number of steps, and nothing else:
 no unlabelled digits, no generator. The labelled digits are others for every seed.
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.few_labels import compare, labels_of, predictions
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.few_labels import compare, labels_of, predictions
 from deepgen_fast.data import Split, load_dataset
 from deepgen_fast.models import semi_supervised_gan
 from deepgen_fast.training import save_image_grid

@@ -1,6 +1,6 @@
 """CatGAN (Springenberg 2015): classes found without labels, and with a hundred.
 
-    python -m benchmarks.systems.catgan
+    python -m reproductions.catgan
 
 Without labels: 20 clusters of the training digits of mnist5k; each is named after the digit that most of its validation
 digits are, and the held-out test digits count as right under that name; by chance a tenth would. With ten labels a
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.few_labels import accuracy, compare, labels_of, predictions
-from benchmarks.systems.matching import counts_of, majority
-from benchmarks.systems.training import trained
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.few_labels import accuracy, compare, labels_of, predictions
+from reproductions.matching import counts_of, majority
+from reproductions.training import trained
 from deepgen_fast.data import Split, load_dataset
 from deepgen_fast.models import CatGAN, catgan
 from deepgen_fast.training import save_image_grid

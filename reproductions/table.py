@@ -1,5 +1,5 @@
 """What every system shows, from the stored results, written anew into the README and the pages of the gallery:
-``python -m benchmarks.systems.table``.
+``python -m reproductions.table``.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems.acceptance import GALLERY, RESULTS, sentence
+from reproductions.acceptance import GALLERY, RESULTS, sentence
 
-README = Path(__file__).parents[2] / "README.md"
-BEGIN, END = "<!-- results: written by benchmarks.systems.table -->", "<!-- results end -->"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- results: written by reproductions.table -->", "<!-- results end -->"
 
 
 def minutes(result: dict[str, Any]) -> float:
@@ -33,7 +33,7 @@ def page(name: str, result: dict[str, Any]) -> str:
     findings = "\n".join(f"- {sentence(finding)}" for finding in result["findings"])
     seeds, threads = ", ".join(map(str, result["seeds"])), result["environment"]["threads"]
     heading = f"Mean ± standard deviation of seeds {seeds}:"
-    check = f"python -m benchmarks.systems.{name}   # {minutes(result):.0f} minutes, threads: {threads}"
+    check = f"python -m reproductions.{name}   # {minutes(result):.0f} minutes, threads: {threads}"
     return f"{heading}\n\n{findings}\n\n```\n{check}\n{result['command']}\n```"
 
 

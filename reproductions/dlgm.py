@@ -1,6 +1,6 @@
 """Deep latent Gaussian model (Rezende, Mohamed, Wierstra 2014): two stochastic layers beside the one-layer VAE.
 
-    python -m benchmarks.systems.dlgm
+    python -m reproductions.dlgm
 
 All three see the same binary digits, drawn anew at every step, for as many steps, by the same optimiser, with hidden
 layers of one width and 32 latent dimensions in all; how the two layers share them was chosen on seed 0. Log p(x) of the
@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.training import trained
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import trained
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood
 from deepgen_fast.runs import load_run_data
 from deepgen_fast.systems import RunConfig

@@ -1,6 +1,6 @@
 """InfoGAN (Chen et al. 2016): a categorical code that comes to mean the digit, without a label.
 
-    python -m benchmarks.systems.infogan
+    python -m reproductions.infogan
 
 A classifier that was trained on the real digits of mnist5k says which digit each sample is. Codes are matched to
 digits, each to one, as fits best (the Hungarian algorithm); by chance a tenth of the samples would match. The bound on
@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.matching import counts_of, matched
-from benchmarks.systems.training import trained
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.matching import counts_of, matched
+from reproductions.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import digit_classifier
 from deepgen_fast.models import InfoGAN

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.systems.training import trained
+from reproductions.training import trained
 from deepgen_fast.data import DatasetSplits, Split, keep_labels
 from deepgen_fast.random import seeded
 from deepgen_fast.systems import RunConfig

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.systems.acceptance import Claim, Options
-from benchmarks.systems.training import trained
+from reproductions.acceptance import Claim, Options
+from reproductions.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import SampleEvaluator, classification_accuracy, digit_classifier
 from deepgen_fast.models.labels import labels_in_turn

@@ -1,6 +1,6 @@
 """Sentence VAE (Bowman et al. 2015): z says something of a sentence with the paper's two remedies, and nothing without.
 
-    python -m benchmarks.systems.sentence_vae
+    python -m reproductions.sentence_vae
 
 On the prose of Python's own library (``pydoc``). Three models of the same sizes are trained alike: the sentence VAE
 with an annealed KL and word dropout, as ``deepgen-fast train sentence-vae --min-count 3`` does; the same without
@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.training import QUIET
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import QUIET
 from deepgen_fast import runs
 from deepgen_fast.data import DatasetSplits
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood, perplexity_per_word

@@ -1,6 +1,6 @@
 """Conditional VAE (Doersch 2016): digits of the class that is asked for.
 
-    python -m benchmarks.systems.cvae
+    python -m reproductions.cvae
 
 The model learns binary pixels (at 0.5), and a sample is their probability, E[x|z, y]: its edges are soft, as a real
 digit's are.
@@ -12,8 +12,8 @@ is best, at 104 after 27 epochs, 0.925 do.
 
 from __future__ import annotations
 
-from benchmarks.systems import class_agreement
-from benchmarks.systems.acceptance import Options, accept
+from reproductions import class_agreement
+from reproductions.acceptance import Options, accept
 
 HIDDEN, EPOCHS = 1024, 200
 

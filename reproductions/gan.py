@@ -1,6 +1,6 @@
 """GAN (Goodfellow et al. 2014): the ring of eight Gaussians, no mode of which is lost.
 
-    python -m benchmarks.systems.gan
+    python -m reproductions.gan
 
 R1 (Mescheder et al. 2018) is what keeps the two players from circling: without it, which modes are covered changes from
 epoch to epoch.
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.systems import ring
-from benchmarks.systems.acceptance import Claim, Options, accept
+from reproductions import ring
+from reproductions.acceptance import Claim, Options, accept
 from deepgen_fast.data import load_dataset
 from deepgen_fast.data.mixtures import ring_of_gaussians
 from deepgen_fast.metrics import modes_found

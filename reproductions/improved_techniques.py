@@ -1,6 +1,6 @@
 """Minibatch discrimination (Salimans et al. 2016) on the ring of eight Gaussians: modes that the plain GAN loses.
 
-    python -m benchmarks.systems.improved_techniques
+    python -m reproductions.improved_techniques
 
 The game is that of Metz et al. (2017, "Unrolled generative adversarial networks"), who show how a GAN goes round the
 ring from mode to mode: the same learning rates, the generator's ten times the discriminator's, and no penalty. Both
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.systems import ring
-from benchmarks.systems.acceptance import Claim, Options, accept
+from reproductions import ring
+from reproductions.acceptance import Claim, Options, accept
 from deepgen_fast.data import ring_of_gaussians
 from deepgen_fast.metrics.modes import ModeCoverage, modes_found
 from deepgen_fast.models import fully_connected_gan

@@ -1,6 +1,6 @@
 """Generative classifier (13.1): Bayes' rule over the class-conditional densities of a conditional VAE.
 
-    python -m benchmarks.systems.generative_classifier
+    python -m reproductions.generative_classifier
 
 log p(x|y) of each class is importance-weighted with the class's own q(z|x, y), p(y) are the classes' shares in the
 training data. The classifier was trained for the density of binary digits, drawn anew from the grey ones at every step,
@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.systems.acceptance import Claim, Options, accept
-from benchmarks.systems.training import trained
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import trained
 from deepgen_fast.data import binarize, load_dataset
 from deepgen_fast.metrics import GenerativeClassification, class_log_prior, generative_classification
 

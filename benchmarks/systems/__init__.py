@@ -1,5 +1,0 @@
-"""What each system of the chapter is known for, shown: one module and one command a system.
-
-``python -m benchmarks.systems.NAME`` trains it from three seeds and says whether what is claimed of it holds;
-``python -m benchmarks.systems.table`` makes the README's table of the results.
-"""
