@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
+from deepgen_fast.data import Split, load_dataset
+from deepgen_fast.models import CatGAN, catgan
+from deepgen_fast.training import save_image_grid
 from reproductions.acceptance import Claim, Options, accept
 from reproductions.few_labels import accuracy, compare, labels_of, predictions
 from reproductions.matching import counts_of, majority
 from reproductions.training import trained
-from deepgen_fast.data import Split, load_dataset
-from deepgen_fast.models import CatGAN, catgan
-from deepgen_fast.training import save_image_grid
 
 CLUSTERS = 20
 COLUMNS = 10  # of the picture

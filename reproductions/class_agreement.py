@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from reproductions.acceptance import Claim, Options
-from reproductions.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import SampleEvaluator, classification_accuracy, digit_classifier
 from deepgen_fast.models.labels import labels_in_turn
 from deepgen_fast.training import save_image_grid
+from reproductions.acceptance import Claim, Options
+from reproductions.training import trained
 
 SAMPLES = 2000  # as many of each class
 ROWS = 10  # of the picture, which has a column for each class

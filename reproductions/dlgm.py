@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from reproductions.acceptance import Claim, Options, accept
-from reproductions.training import trained
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood
 from deepgen_fast.runs import load_run_data
 from deepgen_fast.systems import RunConfig
 from deepgen_fast.training import save_image_grid
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import trained
 
 SAMPLES = 500  # of z a digit
 STEPS: dict[str, Any] = {

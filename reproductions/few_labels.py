@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reproductions.training import trained
 from deepgen_fast.data import DatasetSplits, Split, keep_labels
 from deepgen_fast.random import seeded
 from deepgen_fast.systems import RunConfig
+from reproductions.training import trained
 
 LABELS = 10  # a class
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import torch
 
-from reproductions import ring
-from reproductions.acceptance import Claim, Options, accept
 from deepgen_fast.data import load_dataset
 from deepgen_fast.data.mixtures import ring_of_gaussians
 from deepgen_fast.metrics import modes_found
 from deepgen_fast.models import fully_connected_gan
 from deepgen_fast.objectives import AdversarialObjective
 from deepgen_fast.training import GANTrainer
+from reproductions import ring
+from reproductions.acceptance import Claim, Options, accept
 
 EPOCHS = 20
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reproductions.acceptance import Claim, Options, accept
-from reproductions.training import trained
 from deepgen_fast.data import binarize, load_dataset
 from deepgen_fast.metrics import GenerativeClassification, class_log_prior, generative_classification
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import trained
 
 SAMPLES = 100  # of z an example and class
 

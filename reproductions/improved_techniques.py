@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import torch
 
-from reproductions import ring
-from reproductions.acceptance import Claim, Options, accept
 from deepgen_fast.data import ring_of_gaussians
 from deepgen_fast.metrics.modes import ModeCoverage, modes_found
 from deepgen_fast.models import fully_connected_gan
 from deepgen_fast.training import GANTrainer
+from reproductions import ring
+from reproductions.acceptance import Claim, Options, accept
 
 BATCH, STEPS_AN_EPOCH, EPOCHS = 128, 100, 50
 KERNELS = 32

@@ -15,9 +15,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reproductions.acceptance import Claim, Options, accept
-from reproductions.matching import counts_of, matched
-from reproductions.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import digit_classifier
 from deepgen_fast.models import InfoGAN
@@ -25,6 +22,9 @@ from deepgen_fast.models.labels import labels_in_turn
 from deepgen_fast.nn.batch_norm import batch_statistics
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.training import save_image_grid
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.matching import counts_of, matched
+from reproductions.training import trained
 
 SAMPLES = 2000  # as many of each code
 BATCH = 100

@@ -17,8 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reproductions.acceptance import Claim, Options, accept
-from reproductions.training import trained
 from deepgen_fast.data import load_dataset
 from deepgen_fast.metrics import SampleEvaluator, train_image_classifier
 from deepgen_fast.models import LAPGAN
@@ -26,6 +24,8 @@ from deepgen_fast.models.laplacian_gan import combine
 from deepgen_fast.models.laplacian_pyramid import gaussian_pyramid, laplacian_pyramid, reconstruct, up
 from deepgen_fast.random import BatchNoise
 from deepgen_fast.training import save_image_grid
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import trained
 
 SIZE, LEVELS = 32, 3
 ROWS = 10  # of the picture

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from reproductions.acceptance import Claim, Options, accept
-from reproductions.few_labels import compare, labels_of, predictions
 from deepgen_fast.data import Split, load_dataset
 from deepgen_fast.models import semi_supervised_gan
 from deepgen_fast.training import save_image_grid
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.few_labels import compare, labels_of, predictions
 
 COLUMNS = 10  # of the picture
 

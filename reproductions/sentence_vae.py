@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from reproductions.acceptance import Claim, Options, accept
-from reproductions.training import QUIET
 from deepgen_fast import runs
 from deepgen_fast.data import DatasetSplits
 from deepgen_fast.metrics import evaluate_elbo, importance_weighted_log_likelihood, perplexity_per_word
 from deepgen_fast.runs import Run, load_run_data, train
 from deepgen_fast.systems import RunConfig
+from reproductions.acceptance import Claim, Options, accept
+from reproductions.training import QUIET
 
 PATHS, STEPS = 3, 6  # of the homotopies
 SAMPLES = 50  # of z for log p(x), on every fourth test sentence

@@ -106,5 +106,8 @@ def test_levels_of_different_runs_are_sampled_as_one(crosses, tmp_path):
 
 def test_the_registry_says_what_can_be_set():
     fields = systems()["lapgan"].objective.model_fields
-    assert fields["r1"].description == "gamma of gamma/2 times the squared gradient norm at real examples"
+    assert (
+        fields["r1"].description
+        == "weight gamma of the R1 penalty: gamma/2 times the squared gradient norm at real examples"
+    )
     assert systems()["lapgan"].model.model_fields["level"].default == "all"

@@ -38,7 +38,7 @@ def sigmoid(x):
 
 @triton.jit
 def log_softplus(x, softplus_x):
-    """log softplus(x): far below 0, where softplus(x) is e^x and in the end 0, x - e^x / 2; finite for every finite x."""
+    """log softplus(x): far below 0, where softplus(x) is e^x and in the end 0, x - e^x / 2; finite for finite x."""
     return tl.where(x < -20.0, tl.fma(softplus_x, -0.5, x), log(softplus_x))
 
 
