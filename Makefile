@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help environment build quickstart test test-slow mutants sanitize check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget neon-check wheel clean
+.PHONY: help environment build quickstart test test-fast test-op test-slow mutants sanitize check format benchmark benchmark-convolutions benchmark-networks gpu-check cuda-budget triton-budget neon-check wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 16
@@ -36,9 +36,17 @@ quickstart: build ## train a VAE and a DCGAN on real digits, evaluate them, draw
 
 # Tests run in as many processes as there are cores; WORKERS=0 runs them in one, as a debugger needs it.
 WORKERS ?= auto
+OP_TESTS := tests/contract tests/ops tests/properties tests/cuda tests/guard_pages tests/triton_backend
 
 test: build ## the whole test suite (some 12 minutes on 2 cores)
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
+
+test-fast: build ## what a change breaks at once: two cases of every test that takes no many seconds (a minute and a half)
+	$(BIN)/python -m pytest -q -m "not slow and not long" -k "not emulated" --cases 2 -n $(WORKERS) --dist worksteal
+
+test-op: build ## every test of one operator: make test-op OP=negative_elbo
+	@test -n "$(OP)" || { echo "which operator? make test-op OP=negative_elbo"; exit 2; }
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal -k "$(OP)" $(OP_TESTS)
 
 test-slow: build ## the long proofs too, and 10,000 examples of each property
 	$(BIN)/python -m pytest --hypothesis-profile=thorough -n $(WORKERS) --dist worksteal

@@ -32,6 +32,50 @@ torch.backends.cudnn.allow_tf32 = False
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
+#: Files that take many seconds: fresh processes, compilers, emulators and training. `make test-fast` leaves them out.
+LONG = {
+    "analysis": ["test_trained_discriminator"],
+    "cli": ["test_quickstart", "test_torchrun"],
+    "contract": ["test_compile", "test_first_call"],
+    "cuda": ["test_accuracy", "test_convolution", "test_mutations"],
+    "data": ["test_sentences", "test_splits"],
+    "guard_pages": ["test_guard_pages", "test_large"],
+    "installation": ["test_failed_build", "test_missing_library"],
+    "metrics": ["test_image_classifier"],
+    "nn": [
+        "test_accelerate_compile",
+        "test_accelerate_distributed",
+        "test_accelerate_minimal",
+        "test_published_models",
+    ],
+    "properties": ["test_convolutions", "test_likelihoods", "test_negative_elbo", "test_reparameterize_kl"],
+    "simt": ["test_emulator"],
+    "systems": ["test_conditional_systems", "test_installed_package", "test_vae_systems_learn"],
+    "training": ["test_distributed", "test_gan_resume", "test_gan_trainer", "test_lapgan_training"],
+    "triton_backend": ["test_budget", "test_interpreter"],
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cases", type=int, metavar="N", help="at most N cases of each parametrized test, spread evenly")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in LONG.get(item.path.parent.name, ()):
+            item.add_marker("long")
+    most = config.getoption("cases")
+    if most is None:
+        return
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.split("[")[0], []).append(item)
+    kept = {id(of[i * len(of) // most]) for of in cases.values() for i in range(most)}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = [item for item in items if id(item) in kept]
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)

@@ -11,11 +11,13 @@ import deepgen_fast as dgf
 from deepgen_fast import backends
 from deepgen_fast.models.posterior import Posterior
 
-PRE = torch.tensor([[-39.0, -33.0, -24.5, -20.1, -3.0, 0.0, 7.0, 20.1, 22.0, 26.0, 33.0, 39.0]], dtype=torch.float64)
+PRE = torch.tensor(
+    [[-800.0, -39.0, -33.0, -24.5, -20.1, -3.0, 0.0, 7.0, 20.1, 22.0, 26.0, 33.0, 39.0, 800.0]], dtype=torch.float64
+)
 # log(1 + e^p) by the exact side of each sign; its logarithm for small ones by the series log(s) = p - e^p / 2 + ...
 STD = [math.log1p(math.exp(p)) if p < 0 else p + math.log1p(math.exp(-p)) for p in PRE[0].tolist()]
 LOG_STD = [p - math.exp(p) / 2 if p < -20 else math.log(s) for p, s in zip(PRE[0].tolist(), STD, strict=True)]
-SLOPE = [1 / (1 + math.exp(-p)) for p in PRE[0].tolist()]
+SLOPE = [1 / (1 + math.exp(-p)) if p > -700 else 0.0 for p in PRE[0].tolist()]
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

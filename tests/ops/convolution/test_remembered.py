@@ -67,8 +67,10 @@ def test_gradients_after_calls_without() -> None:
 def test_autocast_and_transforms_after_calls_without() -> None:
     expected = _call()
     assert torch.equal(_call(), expected)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert _call().dtype == torch.bfloat16
+    for options in ({}, {"stride": 2, "algorithm": "minimal"}):  # PyTorch's operator casts by itself
+        assert _call(**options).dtype == torch.float32
+        with torch.autocast("cpu", torch.bfloat16):
+            assert _call(**options).dtype == torch.bfloat16
     mapped = torch.func.vmap(lambda x: _call(x[None])[0])(X)
     torch.testing.assert_close(mapped, expected)
     _, tangent = torch.func.jvp(_call, (X,), (X,))
