@@ -66,7 +66,7 @@ class Explanation(NamedTuple):
         return "\n".join([self.title, *(line.rstrip() for line in lines)])
 
 
-def explain(model_or_op: nn.Module | Callable, *example: Any, **options: Any) -> Explanation:
+def explain(model_or_op: nn.Module | Callable[..., Any], *example: Any, **options: Any) -> Explanation:
     """Which backend and algorithm runs each layer of a model, or an operator, and why not another.
 
     A model is run once on the example, without gradients; its parameters, buffers (running statistics), attributes and
@@ -105,17 +105,17 @@ class _Heard:
     """What ran, in the order of the calls; of a layer that ran twice, the first time."""
 
     def __init__(self) -> None:
-        self.runs: dict[nn.Module, tuple[Any, tuple, dict[str, Any]]] = {}
+        self.runs: dict[nn.Module, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {}
         self.reasons: dict[nn.Module, str] = {}
 
-    def computed(self, run: Any, operands: tuple, geometry: dict[str, Any]) -> None:
+    def computed(self, run: Any, operands: tuple[Any, ...], geometry: dict[str, Any]) -> None:
         self.runs.setdefault(run.convolution, (run, operands, geometry))
 
     def left(self, layer: Any, reason: str) -> None:
         self.reasons.setdefault(layer, reason)
 
 
-def _explain_model(model: nn.Module, example: tuple, options: dict[str, Any]) -> Explanation:
+def _explain_model(model: nn.Module, example: tuple[Any, ...], options: dict[str, Any]) -> Explanation:
     heard = _Heard()
     lazy = any(isinstance(module, LazyModuleMixin) for module in model.modules())
     ran = bool(example or options) and not lazy
@@ -209,7 +209,7 @@ def _rows(model: nn.Module, heard: _Heard, ran: bool) -> Iterator[Row]:
                 yield Row(", ".join(own_names), _describe(module), runs, "", "", "", "", reason)
 
 
-def _run_row(names: dict[nn.Module, list[str]], run: Any, operands: tuple, geometry: dict[str, Any]) -> Row:
+def _run_row(names: dict[nn.Module, list[str]], run: Any, operands: tuple[Any, ...], geometry: dict[str, Any]) -> Row:
     parts = [part for part in run if part is not None]
     transposed = operands[0]
     operator = "conv_transpose2d" if transposed else "conv2d"
@@ -262,7 +262,7 @@ def _describe(layer: Any) -> str:
 
 
 def _convolution_row(
-    name: str, layer: str, operator: str, operands: tuple, options: dict[str, Any], fused: bool
+    name: str, layer: str, operator: str, operands: tuple[Any, ...], options: dict[str, Any], fused: bool
 ) -> Row:
     """The three passes of a convolution, and the reason of the forward's algorithm; of others where they differ."""
     transposed, x, weight, bias = operands
@@ -284,7 +284,7 @@ def _convolution_row(
     return Row(name, layer, operator, request.backend, *algorithms, "; ".join(reasons))
 
 
-def _explain_operator(name: str, example: tuple, options: dict[str, Any]) -> Explanation:
+def _explain_operator(name: str, example: tuple[Any, ...], options: dict[str, Any]) -> Explanation:
     bound = inspect.signature(getattr(ops, name)).bind(*example, **options)
     bound.apply_defaults()
     given = bound.arguments

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch.fx import Proxy
 
-F = TypeVar("F", bound=Callable)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def constant_while_tracing(function: F) -> F:

@@ -15,6 +15,8 @@ def overrides(given: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     Raises:
         UsageError: a setting without an equals sign.
     """
+    from deepgen_fast.config.toml import toml_value
+
     fields = {field: value for field, value in given.items() if value is not None}
     for setting in settings:
         key, separator, text = setting.partition("=")
@@ -22,13 +24,3 @@ def overrides(given: dict[str, Any], settings: list[str]) -> dict[str, Any]:
             raise UsageError(f"--set: expected section.field=value, got {setting!r}")
         fields[key.strip()] = toml_value(text.strip())
     return fields
-
-
-def toml_value(text: str) -> Any:
-    """A TOML value, or the text itself where it is none."""
-    from deepgen_fast.config.toml import tomllib
-
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from deepgen_fast.cli.overrides import toml_value
 from deepgen_fast.cli.train import RUN_FLAGS, train_run
 
 if TYPE_CHECKING:
@@ -113,6 +112,8 @@ def system_command(system: System) -> Callable[..., None]:
             lists.add(parameter)
 
     def command(**given: Any) -> None:
+        from deepgen_fast.config.toml import toml_value
+
         run = {name: given.pop(name) for name in RUN_FLAGS}
         values = {
             targets[name]: toml_value(value) if name in lists and value is not None else value

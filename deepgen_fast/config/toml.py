@@ -14,6 +14,14 @@ else:  # Python 3.10
     import tomli as tomllib
 
 
+def toml_value(text: str) -> Any:
+    """A TOML value, such as ``[32, 64]``, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
 def read_toml(path: str | Path) -> dict[str, Any]:
     """The values of a file.
 

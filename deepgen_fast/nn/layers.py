@@ -23,7 +23,7 @@ CONVOLUTION, TRANSPOSED_CONVOLUTION, BATCH_NORM, SEQUENTIAL = (
 )
 
 # The function that a layer runs -> what it computes. The classes that stand in for these add their own.
-ROLES: dict[Callable, str] = {
+ROLES: dict[Callable[..., Any], str] = {
     nn.Conv2d.forward: CONVOLUTION,
     nn.ConvTranspose2d.forward: TRANSPOSED_CONVOLUTION,
     nn.BatchNorm2d.forward: BATCH_NORM,
@@ -35,7 +35,7 @@ ROLES: dict[Callable, str] = {
 }
 ACTIVATIONS = frozenset({"relu", "leaky_relu", "tanh", "sigmoid"})
 # Of a convolution that is accelerated, the forward that PyTorch gives it.
-PLAIN_FORWARDS: dict[str | None, Callable] = {
+PLAIN_FORWARDS: dict[str | None, Callable[..., Any]] = {
     CONVOLUTION: nn.Conv2d.forward,
     TRANSPOSED_CONVOLUTION: nn.ConvTranspose2d.forward,
 }

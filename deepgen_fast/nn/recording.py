@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Listener(Protocol):
-    def computed(self, run: Any, operands: tuple, options: dict[str, Any]) -> None: ...
+    def computed(self, run: Any, operands: tuple[Any, ...], options: dict[str, Any]) -> None: ...
 
     def left(self, layer: Any, reason: str) -> None: ...
 
@@ -29,7 +29,7 @@ def _heard() -> Listener | None:
     return listener if threading.get_ident() == _thread else None
 
 
-def note(run: Any, operands: tuple, options: dict[str, Any]) -> None:
+def note(run: Any, operands: tuple[Any, ...], options: dict[str, Any]) -> None:
     listener = _heard()
     if listener is not None:
         listener.computed(run, operands, options)

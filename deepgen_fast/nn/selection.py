@@ -75,7 +75,7 @@ def too_small(layer: Any, shape: Any) -> bool:
 
 # For each convolution and Sequential the images (sizes, strides; mode, and whether gradients are recorded) that were
 # left to PyTorch's layers.
-_left: WeakKeyDictionary[nn.Module, set[tuple]] = WeakKeyDictionary()
+_left: WeakKeyDictionary[nn.Module, set[tuple[Any, ...]]] = WeakKeyDictionary()
 _REMEMBERED_IMAGES = 64  # of one layer
 
 

@@ -25,7 +25,7 @@ def with_tangents(function: type[torch.autograd.Function]) -> type[torch.autogra
 
     class WithTangents(function):  # type: ignore[misc, valid-type]
         @staticmethod
-        def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
             function.setup_context(ctx, inputs, output)
             ctx.others = [None if isinstance(value, Tensor) else value for value in inputs]
             ctx.save_for_forward(*(value if isinstance(value, Tensor) else None for value in inputs))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -71,7 +71,7 @@ def launch_options(tile: Tile) -> dict[str, int | bool]:
     return {"num_warps": tile.num_warps, "enable_fp_fusion": False}
 
 
-def on_device_of(tensor: Tensor) -> contextlib.AbstractContextManager:
+def on_device_of(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
     """Make the tensor's GPU current, since Triton launches on the current one."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else contextlib.nullcontext()
 

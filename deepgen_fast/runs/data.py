@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 
 from deepgen_fast.data import UNLABELLED, DataError, DatasetSplits, Split, binarize, keep_labels, load_dataset
 from deepgen_fast.data.checks import check_unit_range
-from deepgen_fast.systems.registry import System, system_named
+from deepgen_fast.systems.registry import system_named
 from deepgen_fast.systems.run_config import RunConfig
+from deepgen_fast.systems.system import System
 from deepgen_fast.training.state.seeds import derive_seed
 
 

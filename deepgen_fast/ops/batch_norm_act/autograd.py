@@ -27,12 +27,12 @@ class BatchNormAct(torch.autograd.Function):
         return launch.batch_norm_act(input, mean, invstd, weight, bias, activation, negative_slope)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         input, weight, bias, mean, invstd, *ctx.options = inputs
         ctx.save_for_backward(input, weight, bias, mean, invstd)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         input, weight, bias, mean, invstd = ctx.saved_tensors
         activation, negative_slope, training, eps, backend = ctx.options
         need_input, need_weight, need_bias = ctx.needs_input_grad[:3]
@@ -54,7 +54,7 @@ class BatchNormAct(torch.autograd.Function):
         )
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Tensor:
         input, weight, bias, mean, invstd, activation, negative_slope, training, eps, _ = inputs
         if training:  # as in backward
             mean, invstd = reference.moments(input, eps)
@@ -64,7 +64,7 @@ class BatchNormAct(torch.autograd.Function):
         )
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple:
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, ...]:
         """Each lane has its own parameters or statistics, so plain torch maps it."""
         activation, negative_slope, training, eps, _ = args[5:]
 

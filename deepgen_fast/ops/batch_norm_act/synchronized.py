@@ -34,7 +34,7 @@ class SumOverProcesses(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         return SumOverProcesses.apply(grad, ctx.group), None
 
 
@@ -69,12 +69,12 @@ class SynchronizedBatchNormAct(torch.autograd.Function):
         return launch.batch_norm_act(input, mean, invstd, weight, bias, activation, negative_slope)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         input, weight, bias, mean, invstd, *ctx.options = inputs
         ctx.save_for_backward(input, weight, bias, mean, invstd)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         input, weight, bias, mean, invstd = ctx.saved_tensors
         count, activation, negative_slope, eps, backend, group = ctx.options
         need_input, need_weight, need_bias = ctx.needs_input_grad[:3]

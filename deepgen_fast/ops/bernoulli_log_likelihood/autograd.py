@@ -20,12 +20,12 @@ class BernoulliLogLikelihood(torch.autograd.Function):
         return launch.bernoulli_log_likelihood(logits, target, mask, elementwise)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         logits, target, mask, ctx.elementwise, ctx.backend = inputs
         ctx.save_for_backward(logits, target, mask)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         logits, target, mask = ctx.saved_tensors
         need_logits, need_target = ctx.needs_input_grad[:2]
         launch = reference if needs_torch_code(grad) else launchers("bernoulli_log_likelihood", ctx.backend)
@@ -41,11 +41,13 @@ class BernoulliLogLikelihood(torch.autograd.Function):
         )
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Tensor:
         return reference.bernoulli_log_likelihood_tangent(*tangents[:2], *inputs[:4])
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, logits: Tensor, target: Tensor, mask: Any, elementwise: bool, backend: str):
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], logits: Tensor, target: Tensor, mask: Any, elementwise: bool, backend: str
+    ) -> tuple[Any, ...]:
         size = info.batch_size
         leading = logits.dim() - (in_dims[0] is not None) - (target.dim() - (in_dims[1] is not None)) + 1
         (logits, target, mask), shape = flatten_rows(size, leading, in_dims[:3], logits, target, mask)

@@ -75,7 +75,7 @@ def recall(
 def _key(
     transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
     output_padding: object, algorithm: str, backend: str,
-) -> tuple | None:  # fmt: skip
+) -> tuple[Any, ...] | None:  # fmt: skip
     if torch.compiler.is_compiling() or backend != "auto" or exporting():
         return None
     if type(x) not in _PLAIN_TENSORS or type(weight) not in _PLAIN_TENSORS:

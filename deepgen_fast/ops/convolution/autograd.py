@@ -99,7 +99,9 @@ def _size(image: Tensor) -> Pair:
     return image.shape[2], image.shape[3]
 
 
-def _convolution_tangent(convolve: Callable[..., Tensor], inputs: tuple, tangents: tuple, epilogue: Epilogue) -> Tensor:
+def _convolution_tangent(
+    convolve: Callable[..., Tensor], inputs: tuple[Any, ...], tangents: tuple[Any, ...], epilogue: Epilogue
+) -> Tensor:
     """Of the output, which is linear in image, weight and bias up to the activation."""
     (image, weight, bias), (tangent_image, tangent_weight, tangent_bias) = inputs, tangents
     parts = []
@@ -128,16 +130,16 @@ class ConvTranspose2d(torch.autograd.Function):
         return passes.conv_transpose2d(small, weight, None, bias, output_padding, request, epilogue)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         small, weight, _, ctx.output_padding, request, epilogue = inputs
         _convolution_context(ctx, small, weight, request, epilogue, output)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple:
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
         return *_convolution_backward(ctx, grad, True), None, None, None
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> tuple:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
         output_padding, request, epilogue = inputs[3:]
 
         def convolve(small: Tensor, weight: Tensor) -> Tensor:
@@ -146,7 +148,9 @@ class ConvTranspose2d(torch.autograd.Function):
         return _convolution_tangent(convolve, inputs[:3], tangents[:3], epilogue), None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, small: Tensor, weight: Tensor, bias: Any, *options: Any) -> tuple:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], small: Tensor, weight: Tensor, bias: Any, *options: Any
+    ) -> tuple[Any, ...]:
         if in_dims[1] is None and in_dims[2] is None and not options[2].statistics:
             return _merged(ConvTranspose2d, info, in_dims, small, weight, bias, *options)
 
@@ -169,16 +173,16 @@ class Conv2d(torch.autograd.Function):
         return passes.conv2d(large, weight, None, bias, request, epilogue)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         large, weight, _, request, epilogue = inputs
         _convolution_context(ctx, large, weight, request, epilogue, output)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple:
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
         return *_convolution_backward(ctx, grad, False), None, None
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> tuple:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
         request, epilogue = inputs[3:]
 
         def convolve(large: Tensor, weight: Tensor) -> Tensor:
@@ -187,7 +191,9 @@ class Conv2d(torch.autograd.Function):
         return _convolution_tangent(convolve, inputs[:3], tangents[:3], epilogue), None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, large: Tensor, weight: Tensor, bias: Any, *options: Any) -> tuple:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], large: Tensor, weight: Tensor, bias: Any, *options: Any
+    ) -> tuple[Any, ...]:
         if in_dims[1] is None and in_dims[2] is None and not options[1].statistics:
             return _merged(Conv2d, info, in_dims, large, weight, bias, *options)
 
@@ -201,7 +207,7 @@ class Conv2d(torch.autograd.Function):
         return torch.vmap(lane, in_dims[:3])(large, weight, bias), (0, 0)
 
 
-def _merged(function: Any, info: Any, in_dims: tuple, image: Tensor, *others: Any) -> tuple:
+def _merged(function: Any, info: Any, in_dims: tuple[Any, ...], image: Tensor, *others: Any) -> tuple[Any, ...]:
     """Weights that all lanes share: the mapped dimension joins the batch. Else PyTorch's own vmap does the work."""
     size = info.batch_size
     output, statistics = apply_function(function, merge_batch(image, in_dims[0], size, 0), *others)
@@ -216,12 +222,12 @@ class WeightGradient(torch.autograd.Function):
         return passes.weight_gradient(small, large, request)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         small, large, ctx.request = inputs
         ctx.save_for_backward(small, large)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         """``grad`` has the weight's shape, and takes the weight's place in the two convolutions."""
         small, large = ctx.saved_tensors
         need_small, need_large = ctx.needs_input_grad[:2]
@@ -232,7 +238,7 @@ class WeightGradient(torch.autograd.Function):
             return grad_small, grad_large, None
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Tensor:
         (small, large, request), (tangent_small, tangent_large, _) = inputs, tangents
         parts = []
         if tangent_small is not None:
@@ -242,7 +248,7 @@ class WeightGradient(torch.autograd.Function):
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, small: Tensor, large: Tensor, request: Request) -> tuple:
+    def vmap(info: Any, in_dims: tuple[Any, ...], small: Tensor, large: Tensor, request: Request) -> tuple[Any, ...]:
         """Each lane has a weight of its own."""
 
         def lane(small: Tensor, large: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -61,8 +63,8 @@ def conv_norm_act(
 
 
 def recorded_layer(
-    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, sizes: tuple, norm: Norm | None, training: bool,
-    activation: int, negative_slope: float,
+    transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, sizes: tuple[Any, ...], norm: Norm | None,
+    training: bool, activation: int, negative_slope: float,
 ) -> Tensor:  # fmt: skip
     """The layer by PyTorch's operators, for a program that is recorded.
 

@@ -6,7 +6,7 @@ Nothing here is recorded by autograd; see ``autograd.py``.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -96,7 +96,7 @@ def fuses_epilogue(choice: Choice) -> bool:
     return choice.launcher in _TAKE_ONE_NUMBER
 
 
-def _geometry(request: Request, choice: Choice) -> tuple:
+def _geometry(request: Request, choice: Choice) -> tuple[Any, ...]:
     """Kernel, stride and padding as the launcher takes them."""
     geometry = request.geometry
     return tuple(size[0] for size in geometry) if choice.launcher in _TAKE_ONE_NUMBER else tuple(geometry)

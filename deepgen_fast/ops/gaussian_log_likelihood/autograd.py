@@ -22,12 +22,12 @@ class GaussianLogLikelihood(torch.autograd.Function):
         return launch.gaussian_log_likelihood(mean, target, logvar, mask, elementwise)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         mean, target, logvar, mask, ctx.elementwise, ctx.backend = inputs
         ctx.save_for_backward(mean, target, logvar, mask)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         mean, target, logvar, mask = ctx.saved_tensors
         need_mean, need_target, need_logvar = ctx.needs_input_grad[:3]
         launch = reference if needs_torch_code(grad) else launchers("gaussian_log_likelihood", ctx.backend)
@@ -44,11 +44,13 @@ class GaussianLogLikelihood(torch.autograd.Function):
         )
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Tensor:
         return reference.gaussian_log_likelihood_tangent(*tangents[:3], *inputs[:5])
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, mean: Tensor, target: Tensor, logvar: Any, mask: Any, *options: Any):
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], mean: Tensor, target: Tensor, logvar: Any, mask: Any, *options: Any
+    ) -> tuple[Any, ...]:
         size = info.batch_size
         leading = mean.dim() - (in_dims[0] is not None) - (target.dim() - (in_dims[1] is not None)) + 1
         rows, batch = flatten_rows(size, leading, in_dims[:4], mean, target, logvar, mask)

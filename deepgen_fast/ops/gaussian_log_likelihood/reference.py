@@ -14,7 +14,9 @@ from deepgen_fast.ops.rows import accumulation_dtype, expand_rows, leading_view,
 LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
-def _inputs(mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | None):
+def _inputs(
+    mean: Tensor, target: Tensor, logvar: Tensor | None, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     dtype = accumulation_dtype(mean.dtype)
     mean, target = mean.to(dtype), target.to(dtype)
     logvar = None if logvar is None else expand_rows(logvar.to(dtype), mean.shape)

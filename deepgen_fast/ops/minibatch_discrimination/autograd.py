@@ -19,22 +19,22 @@ class MinibatchDiscrimination(torch.autograd.Function):
         return launchers("minibatch_discrimination", backend).minibatch_discrimination(features, include_self)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         features, ctx.include_self, ctx.backend = inputs
         ctx.save_for_backward(features)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         (features,) = ctx.saved_tensors
         launch = reference if needs_torch_code(grad) else launchers("minibatch_discrimination", ctx.backend)
         return launch.minibatch_discrimination_backward(grad, features, ctx.include_self), None, None
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> Tensor:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Tensor:
         return reference.minibatch_discrimination_tangent(tangents[0], *inputs[:2])
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, features: Tensor, *options: Any) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[Any, ...], features: Tensor, *options: Any) -> tuple[Tensor, int]:
         # Kernels have nothing to do with each other, so the lanes' minibatches lie side by side as kernels of one.
         merged = merge_batch(features, in_dims[0], info.batch_size, 1)
         value = apply_function(MinibatchDiscrimination, merged, *options)

@@ -35,7 +35,7 @@ class FusedNegativeELBO(torch.autograd.Function):
         return loss, log_likelihood, kl
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple:
+    def backward(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple[Any, ...]:
         saved = ctx.saved_tensors  # unpacked once: torch.utils.checkpoint refuses to make them twice
         inputs = saved[:8]
         needed = ctx.needs_input_grad

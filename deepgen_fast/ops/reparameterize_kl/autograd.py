@@ -34,13 +34,13 @@ class ReparameterizeKL(torch.autograd.Function):
         )
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         *tensors, ctx.num_samples, ctx.scale_kind, ctx.elementwise_kl, ctx.backend = inputs
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)  # an output nobody uses costs nothing
 
     @staticmethod
-    def backward(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple:
+    def backward(ctx: Any, grad_z: Tensor | None, grad_kl: Tensor | None) -> tuple[Any, ...]:
         mean, scale, prior_mean, prior_logvar, noise, seed = ctx.saved_tensors
         needed = ctx.needs_input_grad
         launch = reference if needs_torch_code(grad_z, grad_kl) else launchers("reparameterize_kl", ctx.backend)
@@ -65,11 +65,11 @@ class ReparameterizeKL(torch.autograd.Function):
         )
 
     @staticmethod
-    def tangents(inputs: tuple, tangents: tuple) -> tuple[Tensor, Tensor]:
+    def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
         return reference.reparameterize_kl_tangents(*tangents[:5], *inputs[:9])
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple, *args: Any) -> tuple:
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> tuple[Any, ...]:
         # Generated noise is a tensor by now (seeded_noise), so the mapped dimension simply joins the batch.
         mean, noise, num_samples = args[0], args[4], args[6]
         size = info.batch_size

@@ -34,7 +34,9 @@ def given_scale(logvar: Tensor | None, std: Tensor | None, pre_softplus: Tensor 
     return given[0]
 
 
-def check_prior(mean: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None):
+def check_prior(
+    mean: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
     """The prior's tensors in a form that kernels walk; None stands for 0."""
     if prior_mean is not None:
         prior_mean = checks.repeat_over_rows("prior_mean", prior_mean, "mean", mean)

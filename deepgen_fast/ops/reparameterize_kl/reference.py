@@ -63,7 +63,9 @@ def _variance_ratio(scale: Tensor, logvar: Tensor, prior_logvar: Tensor | None, 
     return torch.exp(difference) * (1.0 + lost)
 
 
-def kl_elements(mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None, scale_kind: int):
+def kl_elements(
+    mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None, scale_kind: int
+) -> Tensor:
     """KL(N(mean, sigma^2) || N(prior_mean, exp(prior_logvar))) per element (13.25; 13.26 for the default prior)."""
     logvar = log_variance(scale, scale_kind)
     offset = mean if prior_mean is None else mean - prior_mean
@@ -84,7 +86,9 @@ def generated_noise(mean: Tensor, seed: Tensor, num_samples: int | None) -> Tens
     return philox_normal(seed, size, num_samples is not None).to(accumulation_dtype(mean.dtype))
 
 
-def _inputs(mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None):
+def _inputs(
+    mean: Tensor, scale: Tensor, prior_mean: Tensor | None, prior_logvar: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     dtype = accumulation_dtype(mean.dtype)
     prior_mean, prior_logvar = (
         None if prior is None else expand_rows(prior.to(dtype), mean.shape) for prior in (prior_mean, prior_logvar)
