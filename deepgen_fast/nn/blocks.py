@@ -41,10 +41,10 @@ class Block(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:
         """One fused operator; the layers one by one where :meth:`why_plain` has a reason."""
         if self.why_plain() is not None or layers.why_not_here(self[0], input) is not None:
-            return super().forward(input)
+            return super().forward(input)  # type: ignore[no-untyped-call]
         run = cast(Run, run_at(list(self), 0))
         if self.algorithm == self.backend == "auto" and select(run, input).reason is not None:
-            return super().forward(input)
+            return super().forward(input)  # type: ignore[no-untyped-call]
         return compute(run, input, self.algorithm, self.backend)
 
     def why_plain(self) -> str | None:
