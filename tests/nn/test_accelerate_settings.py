@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import re
 import warnings
 import weakref
 from typing import Any
@@ -186,3 +187,13 @@ def test_a_model_about_to_be_quantised_warns() -> None:
         warnings.simplefilter("error")
         model[0].qconfig = None
         dgf.restore(model)[0].qconfig = object()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_norm_of_another_number_of_channels_fails_as_it_does_plain(training: bool) -> None:
+    model = nn.Sequential(nn.Conv2d(64, 64, 4, 2, 1), nn.BatchNorm2d(16), nn.ReLU()).train(training)
+    x = torch.randn(2, 64, 16, 16)
+    with pytest.raises(Exception) as plain:
+        model(x)
+    with pytest.raises(type(plain.value), match=re.escape(str(plain.value))):
+        dgf.accelerate(model)(x)

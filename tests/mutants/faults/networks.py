@@ -11,7 +11,12 @@ FAULTS = (
         "        pass",
         "tests/nn/test_accelerate_models.py tests/nn/test_blocks.py",
     ),
-    Fault(f"{_NN}/runs.py", "        and norm.num_features == convolution.out_channels\n", "", "tests/nn"),
+    Fault(
+        f"{_NN}/runs.py",
+        "        and norm.num_features == convolution.out_channels\n",
+        "",
+        "tests/nn/test_accelerate_settings.py",
+    ),
     Fault(
         f"{_NN}/runs.py",
         'slope = getattr(activation, "negative_slope", 0.0)',

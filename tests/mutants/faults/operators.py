@@ -130,13 +130,13 @@ FAULTS = (
         f"{_OPS}/batch_norm_act/function.py",
         "_move(norm.running_var, statistics[1] / max(count - 1, 1), norm.momentum)",
         "_move(norm.running_var, statistics[1] / max(count, 1), norm.momentum)",
-        "tests/ops/batch_norm_act",
+        "tests/triton_backend/kernels/test_batch_norm_act.py -k running",
     ),
     Fault(
         f"{_OPS}/batch_norm_act/function.py",
         "shift = (-mean if bias is None else bias - mean) * scale",
         "shift = -mean * scale",
-        'tests/contract/test_truth.py -k "small and running and cpu"',
+        "tests/ops/convolution/test_evaluation.py",
     ),
     # ---- torch.func ----
     Fault(
