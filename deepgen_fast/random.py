@@ -25,7 +25,7 @@ def draw_seed(device: torch.device | str = "cpu", generator: torch.Generator | N
     """Draw a 63-bit seed from torch's generator, so that ``torch.manual_seed`` decides the noise.
 
     Args:
-        device: where the seed is needed; kernels read it from this device's memory (no synchronisation).
+        device: where the seed is needed; kernels read it from this device's memory (no synchronization).
         generator: drawn from in place of the device's default generator.
 
     Returns:

@@ -4,7 +4,7 @@
     python examples/accelerate_dcgan.py --plain             # the same without the line: compare losses and time
     python examples/accelerate_dcgan.py --explain           # what runs each layer, and why
 
-Networks, initialisation, loss, optimizers and the order of updates are those of PyTorch's tutorial (Radford, Metz,
+Networks, initialization, loss, optimizers and the order of updates are those of PyTorch's tutorial (Radford, Metz,
 Chintala, "Unsupervised representation learning with deep convolutional generative adversarial networks", 2016).
 """
 
@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> tuple[nn.Module, nn.Module]:
     step, start = 0, time.perf_counter()
     for epoch in range(options.epochs):
         for real in data[torch.randperm(len(data))].split(options.batch_size):
-            # Update D: maximise log(D(x)) + log(1 - D(G(z))).
+            # Update D: maximize log(D(x)) + log(1 - D(G(z))).
             netD.zero_grad()
             output = netD(real)
             errD_real = criterion(output, torch.ones_like(output))
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> tuple[nn.Module, nn.Module]:
             D_G_z1 = output.mean().item()
             optimizerD.step()
 
-            # Update G: maximise log(D(G(z))).
+            # Update G: maximize log(D(G(z))).
             netG.zero_grad()
             output = netD(fake)
             errG = criterion(output, torch.ones_like(output))

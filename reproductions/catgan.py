@@ -5,7 +5,7 @@
 Without labels: 20 clusters of the training digits of mnist5k; each is named after the digit that most of its validation
 digits are, and the held-out test digits count as right under that name; by chance a tenth would. With ten labels a
 class: accuracy on the test digits, beside that of the very same network trained on the same hundred digits alone, with
-the same noise in its layers, optimiser and number of steps. The labelled digits are others for every seed.
+the same noise in its layers, optimizer and number of steps. The labeled digits are others for every seed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COLUMNS = 10  # of the picture
 CLAIMS = (
     Claim("clustering", f"test accuracy of {CLUSTERS} clusters found without labels", 0.7),
     Claim("semi_supervised", "test accuracy with 100 labels", 0.9),
-    Claim("supervised", "test accuracy of the same network, trained on the 100 labelled digits alone"),
+    Claim("supervised", "test accuracy of the same network, trained on the 100 labeled digits alone"),
     Claim("gain", "the difference", 0.05),
 )
 

@@ -2,7 +2,7 @@
 
     python -m reproductions.dlgm
 
-All three see the same binary digits, drawn anew at every step, for as many steps, by the same optimiser, with hidden
+All three see the same binary digits, drawn anew at every step, for as many steps, by the same optimizer, with hidden
 layers of one width and 32 latent dimensions in all; how the two layers share them was chosen on seed 0. Log p(x) of the
 test digits, made binary once, is importance-weighted.
 """

@@ -1,4 +1,4 @@
-"""Learning from ten labels a class of mnist5k, beside the same network taught these labelled digits alone."""
+"""Learning from ten labels a class of mnist5k, beside the same network taught these labeled digits alone."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Comparison(NamedTuple):
 
 
 def compare(system: str, build: Callable[..., Any], data: DatasetSplits, seed: int) -> Comparison:
-    """Train a system with a few labels of the data, and its network on the labelled examples alone.
+    """Train a system with a few labels of the data, and its network on the labeled examples alone.
 
     Args:
         system: its name.
         build: makes its model of the shape of an example.
         data: mnist5k, split by the seed.
-        seed: decides which examples are labelled, too.
+        seed: decides which examples are labeled, too.
     """
     assert data.test is not None
     model, history = trained(system, seed, data__labels_per_class=LABELS, data__split_seed=seed)
@@ -59,17 +59,17 @@ def accuracy(predicted: Tensor, split: Split) -> float:
 
 
 def supervised(model: Any, train: Split, settings: Any, steps: int) -> Any:
-    """Train a model's discriminator as a classifier, with the cross entropy of the labelled examples as its only loss.
+    """Train a model's discriminator as a classifier, with the cross entropy of the labeled examples as its only loss.
 
     Args:
         model: that can ``classify``; trained in place.
         train: whose labels are negative where there are none.
         settings: of the trainer that it stands beside: batch size, learning rate and Adam's betas.
-        steps: of the optimiser.
+        steps: of the optimizer.
     """
     assert train.images is not None
-    labelled = labels_of(train) >= 0
-    images, labels = train.images[labelled], labels_of(train)[labelled]
+    labeled = labels_of(train) >= 0
+    images, labels = train.images[labeled], labels_of(train)[labeled]
     optimizer = torch.optim.Adam(model.discriminator_parameters(), settings.learning_rate, betas=settings.adam_betas)
     for _ in range(steps):
         rows = torch.randint(len(images), (settings.batch_size,))

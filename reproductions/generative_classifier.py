@@ -3,7 +3,7 @@
     python -m reproductions.generative_classifier
 
 log p(x|y) of each class is importance-weighted with the class's own q(z|x, y), p(y) are the classes' shares in the
-training data. The classifier was trained for the density of binary digits, drawn anew from the grey ones at every step,
+training data. The classifier was trained for the density of binary digits, drawn anew from the gray ones at every step,
 never to tell them apart. Test digits are binary at 0.5, and, for comparison, drawn once, as the command does it.
 """
 

@@ -63,7 +63,7 @@ def measure(options: Options) -> dict[str, float]:
 def read_codes(model: InfoGAN, images: Tensor) -> Tensor:
     """The categorical codes that Q finds in images, batch norms with the statistics of all of them."""
     with batch_statistics(model):
-        return model.recognise(model.from_data(images)).logits.argmax(1)
+        return model.recognize(model.from_data(images)).logits.argmax(1)
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
     python -m reproductions.semi_supervised_gan
 
-The baseline is the same discriminator with the same 100 labels, noise, optimiser and number of steps, and nothing else:
-no unlabelled digits, no generator. The labelled digits are others for every seed.
+The baseline is the same discriminator with the same 100 labels, noise, optimizer and number of steps, and nothing else:
+no unlabeled digits, no generator. The labeled digits are others for every seed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = 10  # of the picture
 
 CLAIMS = (
     Claim("accuracy", "test accuracy with 100 labels", 0.85),
-    Claim("baseline", "test accuracy of the same network, trained on the 100 labelled digits alone"),
+    Claim("baseline", "test accuracy of the same network, trained on the 100 labeled digits alone"),
     Claim("gain", "the difference", 0.05),
 )
 

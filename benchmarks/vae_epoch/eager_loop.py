@@ -1,4 +1,4 @@
-"""The VAE as a careful PyTorch user writes it: in-memory batches, logits, no needless synchronisation."""
+"""The VAE as a careful PyTorch user writes it: in-memory batches, logits, no needless synchronization."""
 
 from __future__ import annotations
 

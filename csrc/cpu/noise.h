@@ -1,7 +1,7 @@
 // Philox noise for a run of examples, 64 columns at a time, written in column order.
 
 // Lane l computes counter number kLaneOrder[l] of its block of 16, so that after the transpose each of the four
-// vectors holds 16 neighbouring columns.
+// vectors holds 16 neighboring columns.
 static const uint32_t kLaneOrder[kLanes] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
 
 // Noise of examples [example, ...) starting at column group `group`, for `count` groups of four columns in all.

@@ -136,7 +136,7 @@ class Launcher {
     T* data;
   };
 
-  // Uninitialised device memory that lives as long as the returned value (freed in stream order).
+  // Uninitialized device memory that lives as long as the returned value (freed in stream order).
   template <class T>
   Scratch<T> scratch(int64_t count) const {
     if (count == 0) return {std::nullopt, nullptr};

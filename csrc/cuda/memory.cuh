@@ -1,4 +1,4 @@
-// Reading and writing runs of neighbouring columns, 128 bits at a time where alignment allows.
+// Reading and writing runs of neighboring columns, 128 bits at a time where alignment allows.
 #pragma once
 
 #include <torch/headeronly/util/BFloat16.h>

@@ -1,4 +1,4 @@
-// Gaussian noise in registers: a pack of neighbouring columns takes whole Philox counters (math/philox.h).
+// Gaussian noise in registers: a pack of neighboring columns takes whole Philox counters (math/philox.h).
 #pragma once
 
 #include "cuda/memory.cuh"

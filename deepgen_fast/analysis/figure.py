@@ -101,12 +101,12 @@ def _draw_curves(axes: Axes, trace: DiscriminatorTrace) -> None:
     log_data, log_model = trace.p_data.log_prob(points), trace.p_model.log_prob(points)
     # Both densities to one scale, the highest peak at 0.9: their ratio is what D* shows.
     scale = 0.9 / torch.maximum(log_data, log_model).exp().max()
-    for log_density, colour, name in ((log_data, "tab:blue", "data"), (log_model, "tab:orange", "model")):
+    for log_density, color, name in ((log_data, "tab:blue", "data"), (log_model, "tab:orange", "model")):
         density = (scale * log_density.exp()).numpy()
-        axes.fill_between(x, density, color=colour, alpha=0.22, linewidth=0, label=f"$p_{{{name}}}$ (scaled)")
-    colours = matplotlib.colormaps["viridis_r"].resampled(len(trace.discriminators) + 1)
+        axes.fill_between(x, density, color=color, alpha=0.22, linewidth=0, label=f"$p_{{{name}}}$ (scaled)")
+    colors = matplotlib.colormaps["viridis_r"].resampled(len(trace.discriminators) + 1)
     for index, (step, values) in enumerate(sorted(trace.discriminators.items())):
-        axes.plot(x, values.numpy(), color=colours(index + 1), linewidth=1.6, label=f"D after {step:,} updates")
+        axes.plot(x, values.numpy(), color=colors(index + 1), linewidth=1.6, label=f"D after {step:,} updates")
     optimum = optimal_discriminator(log_data, log_model)
     axes.plot(x, optimum.numpy(), color="black", linewidth=1.6, linestyle=(0, (4, 3)), label="D* (13.36)")
     axes.set(xlim=(x[0], x[-1]), ylim=(-0.02, 1.02), xlabel="x", ylabel="D(x)", title="The discriminator")

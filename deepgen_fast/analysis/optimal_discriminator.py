@@ -34,7 +34,7 @@ def optimal_logit(log_p_data: Tensor, log_p_model: Tensor) -> Tensor:
 def optimal_discriminator(log_p_data: Tensor, log_p_model: Tensor) -> Tensor:
     """D*(x) = p_data(x) / (p_data(x) + p_model(x)) (13.36, exercise 13-1; Goodfellow et al. 2014, proposition 1).
 
-    For fixed x, `a log D + b log(1 - D)` has its maximum at D = a / (a + b): the discriminator that maximises the
+    For fixed x, `a log D + b log(1 - D)` has its maximum at D = a / (a + b): the discriminator that maximizes the
     minimax value (13.35) point by point. From log-densities, so that no density underflows.
 
     Args:

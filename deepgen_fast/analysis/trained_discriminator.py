@@ -28,7 +28,7 @@ class JSEstimate(NamedTuple):
     discriminator: nn.Module
 
 
-class Standardise(nn.Module):
+class Standardize(nn.Module):
     """(x - mean) / std, fixed."""
 
     mean: Tensor
@@ -44,7 +44,7 @@ class Standardise(nn.Module):
 
 
 # Of the first layer's weights, for x of standard deviation 1: units as narrow as a fifth of it, so that modes far
-# narrower than the whole are told apart within some hundred steps. PyTorch's own initialisation is blind to them.
+# narrower than the whole are told apart within some hundred steps. PyTorch's own initialization is blind to them.
 _INITIAL_SLOPE = 5.0
 
 
@@ -68,13 +68,13 @@ def mlp_discriminator(example: Tensor, *, hidden_dim: int = 128, num_layers: int
     check_positive("hidden_dim", hidden_dim)
     check_positive("num_layers", num_layers)
     dim = example.shape[1]
-    standardise = Standardise(example.mean(0), example.std(0).clamp_min(1e-12))
+    standardize = Standardize(example.mean(0), example.std(0).clamp_min(1e-12))
     first = nn.Linear(dim, hidden_dim)
-    knots = standardise(example)[torch.randint(len(example), (hidden_dim,))]
+    knots = standardize(example)[torch.randint(len(example), (hidden_dim,))]
     with torch.no_grad():
         first.weight.normal_(0, _INITIAL_SLOPE / dim**0.5)
         first.bias.copy_(-(first.weight * knots).sum(dim=1))
-    layers: list[nn.Module] = [standardise, first, nn.SiLU()]
+    layers: list[nn.Module] = [standardize, first, nn.SiLU()]
     for _ in range(num_layers - 1):
         layers += [nn.Linear(hidden_dim, hidden_dim), nn.SiLU()]
     last = nn.Linear(hidden_dim, 1)
@@ -97,7 +97,7 @@ def estimate_js_divergence(
 ) -> JSEstimate:
     """Train a discriminator to its optimum with the generator fixed, and read JS off its minimax value (13.40).
 
-    The inner loop of Algorithm 13.1 with K = num_steps and G held: minimise 13.32 by Adam, its learning rate falling
+    The inner loop of Algorithm 13.1 with K = num_steps and G held: minimize 13.32 by Adam, its learning rate falling
     to 0 along a cosine, on new samples at each step, so that nothing can be overfitted. V is then estimated on
     samples of its own; any discriminator gives at most 2 JS - 2 log 2 in expectation, so the estimate errs low, by
     what the network could not learn.

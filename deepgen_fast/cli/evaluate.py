@@ -142,7 +142,7 @@ def table_of(values: dict[str, Any], title: str) -> Table:
     row("perplexity", "perplexity", "perplexity per word, from log p(x)")
     if values.get("bits_per_dimension", 0.0) is None:
         table.caption = (
-            "Grey pixels under a Bernoulli: a training loss, not a log-probability of the data "
+            "Gray pixels under a Bernoulli: a training loss, not a log-probability of the data "
             "(train with --binarize stochastic for one)."
         )
     row("bits / dimension", "bits_per_dimension", "code length per pixel, from the line above", 3)

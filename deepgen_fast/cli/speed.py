@@ -151,7 +151,7 @@ def compare_epochs(images: Tensor, *, hidden_dim: int, latent_dim: int, batch_si
     """One epoch of training through VAETrainer, everything included, against `eager_epoch`.
 
     Args:
-        images: `[N, *event]` in [0, 1]; grey values, as in most VAE code.
+        images: `[N, *event]` in [0, 1]; gray values, as in most VAE code.
         hidden_dim, latent_dim, batch_size: of both.
         rounds: turns of each.
     """

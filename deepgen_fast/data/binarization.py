@@ -1,4 +1,4 @@
-"""Grey pixels to binary ones, for Bernoulli likelihoods."""
+"""Gray pixels to binary ones, for Bernoulli likelihoods."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class ImageFiles(Dataset[Tensor]):
 
     Args:
         paths: image files.
-        mode: ``"L"`` (grey, one channel) or ``"RGB"``.
+        mode: ``"L"`` (gray, one channel) or ``"RGB"``.
         size: ``(height, width)``.
         resize: whether to resize images of another size (bicubic, antialiased) or to refuse them.
     """
@@ -83,7 +83,7 @@ def load_image_folder(
         folder: searched recursively for the usual extensions.
         image_size: ``(height, width)``, or one number for both, to resize to; None keeps sizes, which must
             agree.
-        image_mode: ``"L"`` or ``"RGB"``; None takes grey when the first image is grey.
+        image_mode: ``"L"`` or ``"RGB"``; None takes gray when the first image is gray.
         in_memory_limit: bytes; where the images as float32 need more, they are read when asked for.
 
     Raises:

@@ -13,11 +13,11 @@ from deepgen_fast.data.splits import Split
 from deepgen_fast.random import BatchNoise
 
 #: The label of an example that has none.
-UNLABELLED = -1
+UNLABELED = -1
 
 
 def keep_labels(split: Split, per_class: int, *, seed: int = 0, name: str = "data") -> Split:
-    """The split with the labels of ``per_class`` examples of each class, and ``UNLABELLED`` for all others.
+    """The split with the labels of ``per_class`` examples of each class, and ``UNLABELED`` for all others.
 
     Args:
         split: of ``N`` examples.
@@ -35,7 +35,7 @@ def keep_labels(split: Split, per_class: int, *, seed: int = 0, name: str = "dat
     """
     if per_class < 0:
         raise ValueError(f"per_class: expected 0 or more, got {per_class}")
-    kept = torch.full((len(split),), UNLABELLED, dtype=torch.int64)
+    kept = torch.full((len(split),), UNLABELED, dtype=torch.int64)
     if per_class:
         if split.labels is None:
             raise DataError(f"{name}: has no labels, so none can be kept ({per_class} a class were asked for)")
@@ -47,13 +47,13 @@ def keep_labels(split: Split, per_class: int, *, seed: int = 0, name: str = "dat
     return replace(split, labels=kept)
 
 
-def check_labels(labels: Tensor, *, num_classes: int | None, unlabelled: bool, name: str) -> None:
+def check_labels(labels: Tensor, *, num_classes: int | None, unlabeled: bool, name: str) -> None:
     """Check the labels ``[N]`` of examples.
 
     Args:
         labels: integers.
         num_classes: that the model tells apart; None where it does not say.
-        unlabelled: whether ``UNLABELLED`` may be among them.
+        unlabeled: whether ``UNLABELED`` may be among them.
         name: of the data, for messages.
 
     Raises:
@@ -61,28 +61,28 @@ def check_labels(labels: Tensor, *, num_classes: int | None, unlabelled: bool, n
     """
     if labels.numel() == 0 or labels.is_floating_point():
         raise DataError(f"{name}: expected one integer label an example, got {labels.dtype} {list(labels.shape)}")
-    missing = int((labels == UNLABELLED).sum())
-    if missing and not unlabelled:
-        raise DataError(f"{name}: {missing} of {len(labels)} examples are unlabelled (-1); this model needs all labels")
+    missing = int((labels == UNLABELED).sum())
+    if missing and not unlabeled:
+        raise DataError(f"{name}: {missing} of {len(labels)} examples are unlabeled (-1); this model needs all labels")
     low, high = (int(bound) for bound in labels.aminmax())
-    if low < (UNLABELLED if unlabelled else 0) or (num_classes is not None and high >= num_classes):
+    if low < (UNLABELED if unlabeled else 0) or (num_classes is not None and high >= num_classes):
         expected = "0 or more" if num_classes is None else f"from 0 to {num_classes - 1}, as model.num_classes says"
         raise DataError(f"{name}: expected labels {expected}, got {low} to {high}")
 
 
-class LabelledExamples:
-    """The labelled ones among the examples of batches, to draw from as often as is wanted.
+class LabeledExamples:
+    """The labeled ones among the examples of batches, to draw from as often as is wanted.
 
     A random batch has too few of them: of 64 among 4,500 examples with 100 labels, one or two.
 
     Args:
-        batches: with labels, some of which are ``UNLABELLED``.
+        batches: with labels, some of which are ``UNLABELED``.
     """
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
         labels = batches.labels
-        self._rows = torch.empty(0, dtype=torch.int64) if labels is None else (labels != UNLABELLED).nonzero().flatten()
+        self._rows = torch.empty(0, dtype=torch.int64) if labels is None else (labels != UNLABELED).nonzero().flatten()
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -91,8 +91,8 @@ class GaussianMixture:
             ValueError: when the last dimension of x is not d.
         """
         std, weights = self.std.to(x.device), self.weights.to(x.device)
-        log_normaliser = self.dim * (std.log() + 0.5 * math.log(2 * math.pi))
-        return torch.logsumexp(weights.log() - log_normaliser - 0.5 * self._squared_distances(x), dim=-1).to(x.dtype)
+        log_normalizer = self.dim * (std.log() + 0.5 * math.log(2 * math.pi))
+        return torch.logsumexp(weights.log() - log_normalizer - 0.5 * self._squared_distances(x), dim=-1).to(x.dtype)
 
     def nearest_mode(self, x: Tensor) -> NearestMode:
         """The component that each point is fewest standard deviations from, for x ``[N, d]``.

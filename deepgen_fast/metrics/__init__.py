@@ -27,7 +27,7 @@ from deepgen_fast.metrics.importance import importance_weighted_log_likelihood
 from deepgen_fast.metrics.kernel import KernelDistance, kernel_distance
 from deepgen_fast.metrics.latents import ActiveUnits, active_units, latent_means
 from deepgen_fast.metrics.modes import ModeCoverage, modes_found
-from deepgen_fast.metrics.neighbours import DensityCoverage, PrecisionRecall, density_coverage, precision_recall
+from deepgen_fast.metrics.neighbors import DensityCoverage, PrecisionRecall, density_coverage, precision_recall
 from deepgen_fast.metrics.perplexity import perplexity_per_word
 from deepgen_fast.metrics.sample_quality import SampleEvaluator, SampleQuality
 

@@ -79,7 +79,7 @@ def inception_score(logits: Tensor, *, num_splits: int = 10) -> InceptionScore:
     whatever classifier gave the logits. p(y) is the mean of p(y|x) over the split.
 
     Args:
-        logits: `[N, K]`, unnormalised log p(y|x). The order of samples decides the splits.
+        logits: `[N, K]`, unnormalized log p(y|x). The order of samples decides the splits.
         num_splits: consecutive parts to average over; 10 is the paper's.
 
     Raises:

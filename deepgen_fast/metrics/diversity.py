@@ -30,7 +30,7 @@ def diversity(generated: Tensor, real: Tensor) -> Diversity:
     """Euclidean distances in the space of the examples itself: no network, so alike means alike pixel by pixel.
 
     Args:
-        generated, real: ``[n, *event]`` each, n at least 2 and the same for both, since nearest neighbours come nearer
+        generated, real: ``[n, *event]`` each, n at least 2 and the same for both, since nearest neighbors come nearer
             as examples become more. Some 64 to 256 examples tell collapse.
 
     Raises:

@@ -46,10 +46,10 @@ class GaussianStatistics:
         features = features.to(self.mean.device)
         batch = features.shape[0]
         batch_mean = features.mean(0)
-        centred = features - batch_mean
+        centered = features - batch_mean
         difference = batch_mean - self.mean
         total = self.count + batch
-        self._scatter.addmm_(centred.T, centred)
+        self._scatter.addmm_(centered.T, centered)
         self._scatter.addr_(difference, difference, alpha=self.count * batch / total)
         self.mean = self.mean + difference * (batch / total)
         self.count = total

@@ -45,7 +45,7 @@ class ConvolutionalFeatures(nn.Sequential):
 
 
 def _halving(before: int, after: int) -> tuple[nn.Module, ...]:
-    # Pooled first: normalisation and activation then see a quarter of the pixels.
+    # Pooled first: normalization and activation then see a quarter of the pixels.
     return nn.Conv2d(before, after, 3, padding=1, bias=False), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()
 
 

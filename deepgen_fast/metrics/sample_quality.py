@@ -15,7 +15,7 @@ from deepgen_fast.metrics.evaluation import Examples, batches_of, check_positive
 from deepgen_fast.metrics.features import FeatureExtractor, check_features, device_for, evaluating, features_of
 from deepgen_fast.metrics.frechet import GaussianStatistics, frechet_distance
 from deepgen_fast.metrics.kernel import kernel_distance
-from deepgen_fast.metrics.neighbours import density_coverage, precision_recall
+from deepgen_fast.metrics.neighbors import density_coverage, precision_recall
 
 # As kernel_distance and inception_score have them, where there are samples enough.
 _SUBSET_SIZE = 1000
@@ -31,8 +31,8 @@ class SampleQuality:
         frechet_distance: `frechet_distance`, FID with these features; lower is better.
         kernel_distance, kernel_distance_std: `kernel_distance`, KID with these features, over subsets of 1,000 or of
             the smaller set; lower is better, 0 in expectation for equal distributions.
-        precision, recall: `precision_recall`, 3 neighbours.
-        density, coverage: `density_coverage`, 5 neighbours.
+        precision, recall: `precision_recall`, 3 neighbors.
+        density, coverage: `density_coverage`, 5 neighbors.
         class_counts: int64 `[K]`, samples of each class, as the classifier sees them.
         class_divergence: KL of their proportions from the classes that the classifier sees in the data, nats.
         num_classes_found: classes with at least one sample.
@@ -87,7 +87,7 @@ class SampleEvaluator:
         ValueError: real holds fewer than 6 images, or the extractor does not give one finite vector an image.
     """
 
-    #: One more than the neighbours that density_coverage looks at.
+    #: One more than the neighbors that density_coverage looks at.
     MIN_SAMPLES = 6
 
     def __init__(

@@ -15,7 +15,7 @@ from deepgen_fast.models.dcgan_networks import (
     check_sizes,
     doubling_blocks,
     halving_blocks,
-    initialise,
+    initialize,
 )
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
 from deepgen_fast.models.gaussian_noise import with_noise
@@ -28,7 +28,7 @@ class CatGAN(GAN):
 
     Args:
         generator: maps ``[B, latent_dim]`` to ``[B, *event_shape]``.
-        discriminator: maps ``[B, *event_shape]`` to unnormalised log p(y|x, D), ``[B, K]``.
+        discriminator: maps ``[B, *event_shape]`` to unnormalized log p(y|x, D), ``[B, K]``.
         num_classes: number of classes, at least 2.
         options: of ``GAN``.
 
@@ -48,7 +48,7 @@ class CatGAN(GAN):
         self.num_classes = num_classes
 
     def classify(self, example: Any) -> Tensor:
-        """Unnormalised log p(y|x, D), ``[B, K]`` in float32 (float64 of float64 networks), of examples as the networks
+        """Unnormalized log p(y|x, D), ``[B, K]`` in float32 (float64 of float64 networks), of examples as the networks
         see them (``from_data``); of a pair with labels, of the first."""
         return in_full(self.discriminator(event_of(example).to(dtype_of(self.discriminator))))
 
@@ -105,5 +105,5 @@ def catgan(
         latent_dim=latent_dim,
         prior=prior,
     )
-    initialise(model)
+    initialize(model)
     return model

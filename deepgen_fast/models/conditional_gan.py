@@ -16,9 +16,9 @@ from deepgen_fast.models.dcgan_networks import (
     check_sizes,
     doubling_blocks,
     halving_blocks,
-    initialise,
+    initialize,
 )
-from deepgen_fast.models.fully_connected_gan import DISCRIMINATOR_RANGE, GENERATOR_RANGE, Maxout, initialise_uniformly
+from deepgen_fast.models.fully_connected_gan import DISCRIMINATOR_RANGE, GENERATOR_RANGE, Maxout, initialize_uniformly
 from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
 from deepgen_fast.models.labels import Labels, as_labels, labels_in_turn
 from deepgen_fast.models.likelihoods import check_event_shape
@@ -161,7 +161,7 @@ def conditional_gan(
     discriminator = DCGANDiscriminator(*halving_blocks((channels + 1, side, side), width))
     players = LabelBesideNoise(generator, num_classes), LabelPlane(discriminator, num_classes, side)
     model = ConditionalGAN(*players, event_shape=shape, **options)
-    initialise(model)
+    initialize(model)
     return model
 
 
@@ -178,11 +178,11 @@ def _fully_connected(shape: tuple[int, ...], num_classes: int, latent_dim: int) 
     last = nn.Sequential(nn.Linear(units["joint"], size), nn.Sigmoid(), nn.Unflatten(1, shape))
     joint = nn.Sequential(rectified(units["z"] + units["y"], units["joint"]), last)
     generator = JointLayers(rectified(latent_dim, units["z"]), rectified(num_classes, units["y"]), joint, num_classes)
-    initialise_uniformly(generator, GENERATOR_RANGE)
+    initialize_uniformly(generator, GENERATOR_RANGE)
 
     (x, _), (y, _), (both, _) = _DISCRIMINATOR_UNITS.values()
     judging = nn.Sequential(maxout(x + y, *_DISCRIMINATOR_UNITS["joint"]), nn.Linear(both, 1))
     seeing = nn.Sequential(nn.Flatten(), maxout(size, *_DISCRIMINATOR_UNITS["x"]))
     discriminator = JointLayers(seeing, maxout(num_classes, *_DISCRIMINATOR_UNITS["y"]), judging, num_classes)
-    initialise_uniformly(discriminator, DISCRIMINATOR_RANGE)
+    initialize_uniformly(discriminator, DISCRIMINATOR_RANGE)
     return generator, discriminator

@@ -14,7 +14,7 @@ from deepgen_fast.models.dcgan_networks import (
     check_sizes,
     doubling_blocks,
     halving_blocks,
-    initialise,
+    initialize,
     last_block,
     minibatch_head,
 )
@@ -83,7 +83,7 @@ def dcgan(
         )
     sizes: dict[str, Any] = {"event_shape": shape, "latent_dim": latent_dim}
     model = GAN(generator, discriminator, **sizes, prior=prior, feature_layer=feature_layer)
-    initialise(model)
+    initialize(model)
     if isinstance(model.generator, ReferenceBatch):
         model.generator.set(model.draw_latent(reference_size))
     return model

@@ -124,7 +124,7 @@ def _block(kind: type[GeneratorBlock | DiscriminatorBlock], *sizes: int, norm: s
 
 
 @torch.no_grad()
-def initialise(model: nn.Module) -> None:
+def initialize(model: nn.Module) -> None:
     """Weights of convolutions from N(0, 0.02^2), scales of batch norms from N(1, 0.02^2), no shifts."""
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def is_image(event_shape: Sequence[int]) -> bool:
-    """Whether examples of this shape are pictures: ``(channels, height, width)``, grey or in colour."""
+    """Whether examples of this shape are pictures: ``(channels, height, width)``, gray or in color."""
     return len(event_shape) == 3 and event_shape[0] in (1, 3)
 
 

@@ -104,14 +104,14 @@ def fully_connected_gan(
     closeness = [MinibatchDiscrimination(units, minibatch_kernels, minibatch_kernel_dim)] if minibatch_kernels else []
     judging = nn.Sequential(*trunk, *dropped(1.0), *closeness, nn.Linear(units + minibatch_kernels, 1))
     if discriminator == "maxout":
-        initialise_uniformly(generating, GENERATOR_RANGE)
-        initialise_uniformly(judging, DISCRIMINATOR_RANGE)
+        initialize_uniformly(generating, GENERATOR_RANGE)
+        initialize_uniformly(judging, DISCRIMINATOR_RANGE)
     shapes: dict[str, Any] = {"event_shape": shape, "latent_dim": latent_dim}
     return GAN(generating, judging, **shapes, prior=prior, output=output, feature_layer=str(len(trunk) - 1))
 
 
 @torch.no_grad()
-def initialise_uniformly(network: nn.Module, limit: float) -> None:
+def initialize_uniformly(network: nn.Module, limit: float) -> None:
     """Weights of linear maps from U(-limit, limit), no shifts."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear):

@@ -83,11 +83,11 @@ class GAN(GenerativeModel):
         )
 
     def generator_parameters(self) -> list[nn.Parameter]:
-        """What the generator's optimiser moves."""
+        """What the generator's optimizer moves."""
         return list(self.generator.parameters())
 
     def discriminator_parameters(self) -> list[nn.Parameter]:
-        """What the discriminator's optimiser moves."""
+        """What the discriminator's optimizer moves."""
         return list(self.discriminator.parameters())
 
     def generator_state(self) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from deepgen_fast.models.dcgan_networks import (
     check_sizes,
     doubling_blocks,
     halving_blocks,
-    initialise,
+    initialize,
     last_block,
     levels_of,
 )
@@ -32,7 +32,7 @@ class CodePosterior(NamedTuple):
     """Q(c|x) of a batch.
 
     Attributes:
-        logits: ``[B, K]``, unnormalised log-probabilities of the categorical code.
+        logits: ``[B, K]``, unnormalized log-probabilities of the categorical code.
         mean, logvar: ``[B, C]`` of the continuous codes, which are independent Gaussians.
     """
 
@@ -91,16 +91,16 @@ class InfoGAN(GAN):
         inputs = torch.cat([z, F.one_hot(code, self.num_classes).to(z.dtype), continuous], 1)
         return self.generator(inputs.to(dtype_of(self.generator))), code, continuous
 
-    def judge_and_recognise(self, example: Any) -> tuple[Tensor, CodePosterior]:
+    def judge_and_recognize(self, example: Any) -> tuple[Tensor, CodePosterior]:
         """The logits ``[B]`` of D and Q(c|x), by one pass through what they share."""
         both: Any = self.discriminator.both
         logits, codes = both(event_of(example).to(dtype_of(self.discriminator)))
         sizes = (self.num_classes, self.num_continuous, self.num_continuous)
         return in_full(logits), CodePosterior(*in_full(codes).split(sizes, 1))
 
-    def recognise(self, example: Any) -> CodePosterior:
+    def recognize(self, example: Any) -> CodePosterior:
         """Q(c|x) of examples as the networks see them (``from_data``)."""
-        return self.judge_and_recognise(example)[1]
+        return self.judge_and_recognize(example)[1]
 
     def condition(self, latent: Any, labels: Labels) -> Any:
         """As ``GAN.condition``, of the categorical code."""
@@ -167,5 +167,5 @@ def infogan(
         latent_dim=latent_dim,
         prior=prior,
     )
-    initialise(model)
+    initialize(model)
     return model

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from deepgen_fast.models.dcgan_networks import DCGANDiscriminator, DCGANGenerator, initialise
+from deepgen_fast.models.dcgan_networks import DCGANDiscriminator, DCGANGenerator, initialize
 from deepgen_fast.models.gan import Prior
 from deepgen_fast.models.laplacian_gan import LAPGAN, image_shape_of
 from deepgen_fast.nn import DiscriminatorBlock, GeneratorBlock
@@ -79,7 +79,7 @@ def lapgan(
         generators[number] = _coarse_generator(image, width, latent_dim) if coarsest else _band_generator(image, width)
         discriminators[number] = _discriminator(image, width, coarsest)
     for network in (*generators.values(), *discriminators.values()):
-        initialise(network)
+        initialize(network)
     return LAPGAN(generators, discriminators, event_shape=shape, levels=levels, latent_dim=latent_dim, prior=prior)
 
 

@@ -14,7 +14,7 @@ from deepgen_fast.models.dcgan_networks import (
     check_sizes,
     doubling_blocks,
     halving_blocks,
-    initialise,
+    initialize,
 )
 from deepgen_fast.models.gan import Prior
 from deepgen_fast.models.gaussian_noise import with_noise
@@ -76,5 +76,5 @@ def semi_supervised_gan(
         prior=prior,
         feature_layer=str(len(layers) - 3),
     )
-    initialise(model)
+    initialize(model)
     return model

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Running(NamedTuple):
-    """The buffers that this call moves or normalises by, the weight of this batch, and whether batches are counted."""
+    """The buffers that this call moves or normalizes by, the weight of this batch, and whether batches are counted."""
 
     mean: Tensor | None
     variance: Tensor | None

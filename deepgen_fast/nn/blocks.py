@@ -69,7 +69,7 @@ class GeneratorBlock(Block):
     """Transposed convolution, batch norm and activation: a layer of a DCGAN's generator, which doubles an image.
 
     Is ``nn.Sequential(nn.ConvTranspose2d(...), nn.BatchNorm2d(...), nn.ReLU())``, with their parameters,
-    ``state_dict`` keys and initialisation, and computes it by :func:`deepgen_fast.conv_transpose_bn_act`. Layers may be
+    ``state_dict`` keys and initialization, and computes it by :func:`deepgen_fast.conv_transpose_bn_act`. Layers may be
     replaced, frozen and parametrized (spectral norm); where one has hooks, or is not what the fused operator
     computes, the layers run one by one (``why_plain()`` says why).
 
@@ -135,7 +135,7 @@ class DiscriminatorBlock(Block):
     """Convolution, batch norm and leaky ReLU: a layer of a DCGAN's discriminator, which halves an image.
 
     Is ``nn.Sequential(nn.Conv2d(...), nn.BatchNorm2d(...), nn.LeakyReLU(0.2))``, with their parameters, ``state_dict``
-    keys and initialisation, and computes it by :func:`deepgen_fast.conv_bn_act`. Everything else is as for
+    keys and initialization, and computes it by :func:`deepgen_fast.conv_bn_act`. Everything else is as for
     :class:`GeneratorBlock`.
 
     Shapes: ``[batch, in_channels, height, width]`` -> ``[batch, out_channels, height / 2, width / 2]`` by default.

@@ -77,7 +77,7 @@ def changed(layer: nn.Module) -> str | None:
 
 
 def is_plain(tensor: object) -> bool:
-    """Whether this is a tensor and not of a subclass, which has its own convolution (quantised, distributed)."""
+    """Whether this is a tensor and not of a subclass, which has its own convolution (quantized, distributed)."""
     return type(tensor) in _PLAIN_TENSORS
 
 

@@ -85,7 +85,7 @@ def compute(
     name = "none" if activation is None else layers.role(activation)
     slope = getattr(activation, "negative_slope", 0.0)
     if isinstance(norm, Synchronized) and norm.synchronizes():
-        return norm.normalise(plain(input, weight, bias, **options), name or "none", slope)
+        return norm.normalize(plain(input, weight, bias, **options), name or "none", slope)
     if norm is None:
         return fused(
             input, weight, bias, training=False, normalize=False, activation=name, negative_slope=slope, **options

@@ -13,7 +13,7 @@ from deepgen_fast import backends
 from deepgen_fast.nn import batch_norm, layers
 from deepgen_fast.ops.activation import ACTIVATIONS
 from deepgen_fast.ops.batch_norm_act.function import Norm
-from deepgen_fast.ops.batch_norm_act.synchronized import normalise_by_processes
+from deepgen_fast.ops.batch_norm_act.synchronized import normalize_by_processes
 from deepgen_fast.ops.memory_format import owned
 
 _paused = False
@@ -38,14 +38,14 @@ class Synchronized(nn.Module):
         looks = batch_norm.uses_batch(self)
         return looks and not _paused and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
-    def normalise(self: Any, input: Tensor, activation: str = "none", negative_slope: float = 0.0) -> Tensor:
+    def normalize(self: Any, input: Tensor, activation: str = "none", negative_slope: float = 0.0) -> Tensor:
         """The layer and an activation, over the rows of all processes."""
         running = batch_norm.running(self)
         norm = Norm(running.mean, running.variance, self.weight, self.bias, running.momentum, self.eps)
         backend = backends.choose("auto", input.device)
         options = (norm, ACTIVATIONS.index(activation), negative_slope, backend)
         image = input if input.dim() == 4 else input.reshape(*input.shape[:2], -1, 1)
-        output = normalise_by_processes(image, *options)
+        output = normalize_by_processes(image, *options)
         if running.counted:
             self.num_batches_tracked.add_(1)
         return output if image is input else owned(output.view(input.shape))
@@ -54,7 +54,7 @@ class Synchronized(nn.Module):
         if not self.synchronizes():
             return super().forward(input)
         self._check_input_dim(input)
-        return self.normalise(input)
+        return self.normalize(input)
 
 
 class SynchronizedBatchNorm1d(Synchronized, nn.BatchNorm1d):

@@ -1,4 +1,4 @@
-"""Virtual batch normalization: each example is normalised beside a reference batch that is chosen once."""
+"""Virtual batch normalization: each example is normalized beside a reference batch that is chosen once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepgen_fast.ops.rows import accumulation_dtype
 class VirtualBatchNorm(nn.Module):
     """What the two classes below have in common.
 
-    Of a batch whose first rows are the reference, each of these is normalised by the reference's own mean and variance,
+    Of a batch whose first rows are the reference, each of these is normalized by the reference's own mean and variance,
     and each other row by those of the reference and itself together, every example counting alike (Salimans et al.
     2016, section 3.5). So an example's output depends on nothing but itself and the reference, in training and at rest:
     there are no running statistics. :class:`ReferenceBatch` puts the reference before every batch; a layer by itself
@@ -94,7 +94,7 @@ class ReferenceBatch(nn.Module):
     The reference is a buffer, so checkpoints have it; it is fixed by :meth:`set` once, before training.
 
     Args:
-        network: in which virtual batch norms normalise beside the reference.
+        network: in which virtual batch norms normalize beside the reference.
         shape: of the reference, ``(examples, *event)``.
 
     Raises:
@@ -123,7 +123,7 @@ class ReferenceBatch(nn.Module):
         """
         if reference.shape != self.reference.shape:
             expected = list(self.reference.shape)
-            raise ValueError(f"reference: expected {expected}, a batch to normalise by, got {list(reference.shape)}")
+            raise ValueError(f"reference: expected {expected}, a batch to normalize by, got {list(reference.shape)}")
         self.reference.copy_(reference)
 
     def forward(self, input: Tensor) -> Any:

@@ -1,6 +1,6 @@
 """Losses of a discriminator and of a generator, from the discriminator's logits (13.30-13.34 and later forms).
 
-D(x) = sigmoid(logit). Every loss is to be minimised, is a mean over the logits, and is stable for logits of any size:
+D(x) = sigmoid(logit). Every loss is to be minimized, is a mean over the logits, and is stable for logits of any size:
 it is written in log D = -softplus(-logit) and log(1 - D) = -softplus(logit), and its gradient has no difference of
 nearly equal numbers. Value and gradient come from one pass; a backward that is itself recorded runs as differentiable
 torch code.
@@ -111,7 +111,7 @@ def _mean(term: Term, logits: Tensor, target: float) -> Tensor:
 def discriminator_loss(
     real_logits: Tensor, fake_logits: Tensor, loss: str = "non_saturating", *, label_smoothing: float = 0.0
 ) -> Tensor:
-    """What the discriminator minimises: -(13.32), or another game's loss.
+    """What the discriminator minimizes: -(13.32), or another game's loss.
 
     Args:
         real_logits: of real examples, any shape.
@@ -138,7 +138,7 @@ def discriminator_loss(
 
 
 def generator_loss(fake_logits: Tensor, loss: str = "non_saturating", *, label_smoothing: float = 0.0) -> Tensor:
-    """What the generator minimises.
+    """What the generator minimizes.
 
     Args:
         fake_logits: of generated examples, any shape.

@@ -17,7 +17,7 @@ class Loss(NamedTuple):
     """What one evaluation of an objective gives.
 
     Attributes:
-        value: scalar to minimise, with gradient; mean over the batch of per-example sums, nats.
+        value: scalar to minimize, with gradient; mean over the batch of per-example sums, nats.
         log_likelihood: ``[B]``, E_q[log p(x|z)] by the samples drawn, detached.
         kl: ``[B]``, KL(q(z|x) || p(z)), detached; without beta, warm-up or free bits.
     """
@@ -47,7 +47,7 @@ class ELBO:
 
     Args:
         beta: weight of the KL (Higgins et al. 2017). 1 gives the bound itself.
-        warmup_steps: optimiser steps over which the weight rises linearly from 0 to ``beta`` (Bowman et al.
+        warmup_steps: optimizer steps over which the weight rises linearly from 0 to ``beta`` (Bowman et al.
             2015); 0 for none. At step k the weight is ``beta * min(1, k / warmup_steps)``.
         free_bits: nats that each latent dimension may use before it costs anything, on the batch's mean
             (Kingma et al. 2016, equation 15).
@@ -72,7 +72,7 @@ class ELBO:
         self.num_samples = num_samples
 
     def beta_at(self, step: int | None) -> float:
-        """Weight of the KL at optimiser step ``step``, counted from 0; the full weight for None."""
+        """Weight of the KL at optimizer step ``step``, counted from 0; the full weight for None."""
         if step is None or step >= self.warmup_steps:
             return self.beta
         return self.beta * step / self.warmup_steps
@@ -89,7 +89,7 @@ class ELBO:
         Args:
             model: a ``VAE``, or anything called like one that has its ``likelihood``.
             x: what the model is called with: ``[B, *event]``, or a tuple that begins with it.
-            step: optimiser step, for the warm-up; None for the full beta.
+            step: optimizer step, for the warm-up; None for the full beta.
             generator: decides the noise; torch's default generator when None.
         """
         made = model(x, num_samples=self.num_samples, generator=generator)

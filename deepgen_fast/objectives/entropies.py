@@ -1,4 +1,4 @@
-"""What the players of a CatGAN minimise: entropies of the classes that a discriminator finds."""
+"""What the players of a CatGAN minimize: entropies of the classes that a discriminator finds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepgen_fast.example import Example, event_of, with_event
-from deepgen_fast.objectives.few_labels import label_parts, labelled_of
+from deepgen_fast.objectives.few_labels import label_parts, labeled_of
 from deepgen_fast.objectives.gan import AdversarialLoss
 from deepgen_fast.objectives.weights import check_weights
 from deepgen_fast.ops.rows import accumulation_dtype
@@ -22,7 +22,7 @@ def entropies(logits: Tensor) -> Tensor:
     """``[B]``, in nats: H[p(y|x)] of each example, between 0 and log K; in float32, or float64 for float64 logits.
 
     Args:
-        logits: ``[B, K]``, unnormalised log p(y|x).
+        logits: ``[B, K]``, unnormalized log p(y|x).
     """
     return _entropy(_wide(logits).log_softmax(1), 1)
 
@@ -32,7 +32,7 @@ def marginal_entropy(logits: Tensor) -> Tensor:
     ``entropies``.
 
     Args:
-        logits: ``[B, K]``, unnormalised log p(y|x).
+        logits: ``[B, K]``, unnormalized log p(y|x).
     """
     log_p = _wide(logits).log_softmax(1).logsumexp(0) - math.log(len(logits))
     return _entropy(log_p, 0)
@@ -56,7 +56,7 @@ def certainty_logits(logits: Tensor) -> Tensor:
     above 0 the entropy is less than half of what it can be.
 
     Args:
-        logits: ``[B, K]``, unnormalised log p(y|x), K at least 2.
+        logits: ``[B, K]``, unnormalized log p(y|x), K at least 2.
     """
     found = entropies(logits)
     return (math.log(logits.shape[1]) - found).clamp(min=_LEAST).log() - found.clamp(min=_LEAST).log()
@@ -66,18 +66,18 @@ class CategoricalObjective:
     """Entropies of p(y|x, D), by which D sorts real examples into classes and G makes examples that it can sort.
 
     The discriminator, which is sure of each real example, uses all classes alike, and has no idea of generated ones
-    (equation 7), maximises
+    (equation 7), maximizes
 
         H_X[p(y|D)] - E_x[H[p(y|x, D)]] + E_z[H[p(y|G(z), D)]],
 
-    less lambda times the cross entropy of labelled examples (equation 9); the generator minimises (equation 8)
+    less lambda times the cross entropy of labeled examples (equation 9); the generator minimizes (equation 8)
 
         -H_G[p(y|D)] + E_z[H[p(y|G(z), D)]].
 
     Marginals p(y|D) are means over the batch: over this process's rows of it, where processes share one.
 
     Args:
-        label_weight: lambda, of the cross entropy of labelled examples.
+        label_weight: lambda, of the cross entropy of labeled examples.
 
     Raises:
         ValueError: a weight that is negative or not finite.
@@ -118,7 +118,7 @@ class CategoricalObjective:
         *,
         step: int = 0,
         noise: BatchNoise | None = None,
-        labelled: Example | None = None,
+        labeled: Example | None = None,
     ) -> AdversarialLoss:
         """Of one batch of each.
 
@@ -126,14 +126,14 @@ class CategoricalObjective:
             model: a ``CatGAN``, or anything that can ``classify``.
             real, fake: examples; each is classified as a batch of its own. What made ``fake`` gets no gradient.
             step, noise: unused.
-            labelled: examples and their labels ``[B]``; in their stead those of ``real`` that have a label, if any.
+            labeled: examples and their labels ``[B]``; in their stead those of ``real`` that have a label, if any.
         """
         real_logits = model.classify(real)
         fake_logits = model.classify(with_event(fake, event_of(fake).detach()))
         marginal, certain, uncertain = marginal_entropy(real_logits), entropies(real_logits), entropies(fake_logits)
         value = certain.mean() - marginal - uncertain.mean()
         parts = {"marginal_entropy": marginal, "real_entropy": certain.mean(), "fake_entropy": uncertain.mean()}
-        logits, labels = labelled_of(real_logits, real) if labelled is None else (model.classify(labelled), labelled[1])
+        logits, labels = labeled_of(real_logits, real) if labeled is None else (model.classify(labeled), labeled[1])
         parts |= label_parts(logits, labels)
         if "cross_entropy" in parts:
             value = value + self.label_weight * parts["cross_entropy"]

@@ -17,7 +17,7 @@ def label_parts(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return {"cross_entropy": F.cross_entropy(logits, labels), "accuracy": accuracy}
 
 
-def labelled_of(logits: Tensor, example: Example) -> tuple[Tensor, Tensor]:
+def labeled_of(logits: Tensor, example: Example) -> tuple[Tensor, Tensor]:
     """Logits and labels of the examples that have one."""
     labels = torch.empty(0) if isinstance(example, Tensor) else example[1]
     has_one = labels >= 0

@@ -1,4 +1,4 @@
-"""What the two players of a GAN minimise, from a model and examples: a loss of logits, and penalties."""
+"""What the two players of a GAN minimize, from a model and examples: a loss of logits, and penalties."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AdversarialLoss(NamedTuple):
     """What one evaluation gives.
 
     Attributes:
-        value: ``[]``, to minimise, with gradient.
+        value: ``[]``, to minimize, with gradient.
         real_logits: ``[B]``, detached; None where no real examples were judged.
         fake_logits: ``[B]``, detached.
         parts: further scalars by name, detached, that are worth a curve.
@@ -56,7 +56,7 @@ class GANObjective(Protocol):
 
     def parts_of(self, model: Any) -> dict[str, tuple[str, ...]]: ...
 
-    #: Called as ``AdversarialObjective``'s are; that of a ``semi_supervised`` one takes ``labelled`` too.
+    #: Called as ``AdversarialObjective``'s are; that of a ``semi_supervised`` one takes ``labeled`` too.
     def discriminator_loss(self, *examples: Any, **options: Any) -> AdversarialLoss: ...
     def generator_loss(self, *examples: Any, **options: Any) -> AdversarialLoss: ...
     def for_validation(self) -> GANObjective: ...
@@ -82,7 +82,7 @@ class AdversarialObjective:
     ``parts`` of the discriminator's loss are the penalties, without their weights. ``part_names`` says beforehand which
     parts each player's loss will have, and ``decision`` above which logit an example is taken for real; None where a
     logit means nothing by itself (wasserstein). To one that is ``semi_supervised``, real examples come with labels, -1
-    where there is none, and ``discriminator_loss`` is also given ``labelled=``: a pair of as many examples that have a
+    where there is none, and ``discriminator_loss`` is also given ``labeled=``: a pair of as many examples that have a
     label, drawn at every step; it is missing where no example has one, and in validation.
     """
 
@@ -135,13 +135,13 @@ class AdversarialObjective:
             step: of the discriminator, for ``penalty_every``.
             noise: decides where the gradient penalty looks.
         """
-        penalised = step % self.penalty_every == 0
-        real, real_event = _leaf(real, penalised and self.r1 > 0)
-        fake, fake_event = _leaf(fake, penalised and self.r2 > 0)
+        penalized = step % self.penalty_every == 0
+        real, real_event = _leaf(real, penalized and self.r1 > 0)
+        fake, fake_event = _leaf(fake, penalized and self.r2 > 0)
         real_logits, fake_logits = model.discriminate(real), model.discriminate(fake)
         value = discriminator_loss(real_logits, fake_logits, self.loss, label_smoothing=self.label_smoothing)
         parts: dict[str, Tensor] = {}
-        if penalised:
+        if penalized:
             if self.r1:
                 parts["r1"] = squared_gradient_norm(real_logits, real_event)
             if self.r2:

@@ -15,7 +15,7 @@ class HierarchicalELBO(ELBO):
 
     Args:
         beta: weight of the KLs; 1 gives the bound itself.
-        warmup_steps: optimiser steps over which the weight rises from 0, against layers that die early.
+        warmup_steps: optimizer steps over which the weight rises from 0, against layers that die early.
         free_bits: nats that each stochastic layer may use before it costs anything, on the batch's mean.
         num_samples: samples of z an example; one if unset.
 

@@ -1,4 +1,4 @@
-"""What the players of a LAPGAN minimise: a game at each level of the pyramid, their losses summed."""
+"""What the players of a LAPGAN minimize: a game at each level of the pyramid, their losses summed."""
 
 from __future__ import annotations
 

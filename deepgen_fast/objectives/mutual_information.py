@@ -1,4 +1,4 @@
-"""What the players of an InfoGAN minimise: a game of logits, less a bound on what x says of its codes."""
+"""What the players of an InfoGAN minimize: a game of logits, less a bound on what x says of its codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def categorical_information(logits: Tensor, code: Tensor) -> Tensor:
     """``[]``, in nats: mean log Q(c|x) + H(c) of a uniform categorical code, at most H(c) = log K.
 
     Args:
-        logits: ``[B, K]``, unnormalised log Q(c|x).
+        logits: ``[B, K]``, unnormalized log Q(c|x).
         code: int64 ``[B]``, from which x was made.
     """
     return math.log(logits.shape[1]) - F.cross_entropy(logits, code)
@@ -107,5 +107,5 @@ class _Reader:
     def discriminate(self, example: Example) -> Tensor:
         if isinstance(example, Tensor):
             return self._model.discriminate(example)
-        logits, self.posterior = self._model.judge_and_recognise(example)
+        logits, self.posterior = self._model.judge_and_recognize(example)
         return logits

@@ -1,4 +1,4 @@
-"""What the players of a semi-supervised GAN of K + 1 classes minimise."""
+"""What the players of a semi-supervised GAN of K + 1 classes minimize."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from deepgen_fast.example import Example
-from deepgen_fast.objectives.few_labels import label_parts, labelled_of
+from deepgen_fast.objectives.few_labels import label_parts, labeled_of
 from deepgen_fast.objectives.gan import AdversarialLoss, AdversarialObjective
 from deepgen_fast.objectives.weights import check_weights
 from deepgen_fast.random import BatchNoise
@@ -25,12 +25,12 @@ def realness(logits: Tensor) -> Tensor:
 class SemiSupervisedObjective(AdversarialObjective):
     """A discriminator of K + 1 classes, the last of which is "generated" (Salimans et al. 2016, section 5).
 
-    The discriminator minimises L_supervised + L_unsupervised,
+    The discriminator minimizes L_supervised + L_unsupervised,
 
         L_supervised   = -E_{x,y} log p(y | x, y < K + 1),
         L_unsupervised = -E_x log D(x) - E_z log(1 - D(G(z))),    D(x) = 1 - p(y = K + 1 | x),
 
-    the second being the game of any GAN, over all real examples, labelled or not. By default the generator matches
+    the second being the game of any GAN, over all real examples, labeled or not. By default the generator matches
     features, which the paper found to serve classification best.
 
     Args:
@@ -41,7 +41,7 @@ class SemiSupervisedObjective(AdversarialObjective):
     Raises:
         ValueError: a weight that is negative or not finite, or as ``AdversarialObjective``.
 
-    ``parts`` of the discriminator also are ``cross_entropy`` and ``accuracy``, on labelled examples where there are
+    ``parts`` of the discriminator also are ``cross_entropy`` and ``accuracy``, on labeled examples where there are
     some.
     """
 
@@ -65,19 +65,19 @@ class SemiSupervisedObjective(AdversarialObjective):
         *,
         step: int = 0,
         noise: BatchNoise | None = None,
-        labelled: Example | None = None,
+        labeled: Example | None = None,
     ) -> AdversarialLoss:
         """As ``AdversarialObjective``, of a model that can ``classify``.
 
         Args:
             model, real, fake, step, noise: as of ``AdversarialObjective``.
-            labelled: examples and their labels ``[B]``; in their stead those of ``real`` that have a label, if any.
+            labeled: examples and their labels ``[B]``; in their stead those of ``real`` that have a label, if any.
         """
         loss = super().discriminator_loss(model, real, fake, step=step, noise=noise)
-        if labelled is None:
-            logits, labels = labelled_of(model.classify(real), real)
+        if labeled is None:
+            logits, labels = labeled_of(model.classify(real), real)
         else:
-            logits, labels = model.classify(labelled), labelled[1]
+            logits, labels = model.classify(labeled), labeled[1]
         parts = label_parts(logits, labels)
         if not parts:
             return loss

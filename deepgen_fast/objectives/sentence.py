@@ -28,7 +28,7 @@ class SentenceELBO:
 
     Args:
         annealing: how the weight of the KL rises: sigmoid (the paper's), linear, or none.
-        annealing_steps: S, optimiser steps over which the weight of the KL rises.
+        annealing_steps: S, optimizer steps over which the weight of the KL rises.
         word_dropout: probability that a word is hidden from the decoder; 1 hides all of them.
 
     Raises:
@@ -52,7 +52,7 @@ class SentenceELBO:
         self.word_dropout = word_dropout
 
     def beta_at(self, step: int | None) -> float:
-        """w(k) at optimiser step ``step``, counted from 0; 1 for None."""
+        """w(k) at optimizer step ``step``, counted from 0; 1 for None."""
         if step is None or self.annealing == "none":
             return 1.0
         progress = step / self.annealing_steps

@@ -33,7 +33,7 @@ def channels_last(tensor: Tensor) -> Tensor:
 
 
 def empty_channels_last(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Uninitialised [batch, channels, *space], channels contiguous."""
+    """Uninitialized [batch, channels, *space], channels contiguous."""
     if len(shape) == 4:
         return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
     batch, channels, *space = shape

@@ -53,8 +53,8 @@ def philox_normal(seed, row, first_group, sample, ROWS: tl.constexpr, COLS: tl.c
         first_group: scalar, the tile's first column divided by four.
         sample: scalar index of the sample.
 
-    Four neighbouring columns share one counter, so the words are computed on [ROWS, COLS / 4] and interleaved
-    in registers: a thread that holds four neighbouring columns for a 128-bit access computes exactly one
+    Four neighboring columns share one counter, so the words are computed on [ROWS, COLS / 4] and interleaved
+    in registers: a thread that holds four neighboring columns for a 128-bit access computes exactly one
     counter.
     """
     group = first_group + tl.arange(0, COLS // 4)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepgen_fast.data import UNLABELLED, DataError, DatasetSplits, Split, binarize, keep_labels, load_dataset
+from deepgen_fast.data import UNLABELED, DataError, DatasetSplits, Split, binarize, keep_labels, load_dataset
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.systems.registry import system_named
 from deepgen_fast.systems.run_config import RunConfig
@@ -93,7 +93,7 @@ def _binary(split: Split | None, mode: str) -> Split | None:
 
 def labels_of(system: System, split: Split | None, name: str) -> Tensor | None:
     """The labels ``[N]`` of a split for a system that is trained with them; None for others, and of no split. Where
-    labels may be missing, those of a split without any are all ``UNLABELLED``.
+    labels may be missing, those of a split without any are all ``UNLABELED``.
 
     Args:
         system: that trains on the split.
@@ -103,11 +103,11 @@ def labels_of(system: System, split: Split | None, name: str) -> Tensor | None:
     Raises:
         DataError: when the split has none and the system takes them.
     """
-    if split is None or not system.labelled:
+    if split is None or not system.labeled:
         return None
     if split.labels is None:
         if system.semi_supervised:
-            return torch.full((len(split),), UNLABELLED)
+            return torch.full((len(split),), UNLABELED)
         raise DataError(f"{name}: has no labels, which this system is trained with")
     return split.labels
 

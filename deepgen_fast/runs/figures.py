@@ -20,7 +20,7 @@ _GAP = 2  # pixels between the images of a grid
 
 
 def as_images(values: Tensor, event_shape: Sequence[int]) -> Tensor:
-    """Bring `[N, *event]` to `[N, H, W]` (grey) or `[N, H, W, 3]`, clamped to [0, 1], on the CPU in
+    """Bring `[N, *event]` to `[N, H, W]` (gray) or `[N, H, W, 3]`, clamped to [0, 1], on the CPU in
     float32.
 
     Args:
@@ -109,7 +109,7 @@ def reconstruction_grid(
 
 
 def latent_plane(points: Tensor, labels: Tensor | None, path: Path, *, title: str, axis_names: tuple[str, str]) -> Path:
-    """Write points `[N, 2]` of the latent space, coloured by labels `[N]` with a legend (Figure 13.5 a)."""
+    """Write points `[N, 2]` of the latent space, colored by labels `[N]` with a legend (Figure 13.5 a)."""
     figure = _figure(6.4, 5.6)
     axes = figure.add_subplot()
     points = points.detach().float().cpu()
@@ -121,12 +121,12 @@ def latent_plane(points: Tensor, labels: Tensor | None, path: Path, *, title: st
     else:
         classes, ranks = labels.cpu().unique(return_inverse=True)
         palette = matplotlib.color_sequences["tab10" if len(classes) <= 10 else "tab20"]
-        colours = [palette[rank % len(palette)] for rank in range(len(classes))]
+        colors = [palette[rank % len(palette)] for rank in range(len(classes))]
         # Drawn in one call and in shuffled order, so that no class covers another only for coming later.
         order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
-        axes.scatter(points[order, 0], points[order, 1], c=[colours[rank] for rank in ranks[order].tolist()], **options)
+        axes.scatter(points[order, 0], points[order, 1], c=[colors[rank] for rank in ranks[order].tolist()], **options)
         if len(classes) <= len(palette):
-            _legend(figure, axes, colours, [str(name) for name in classes.tolist()])
+            _legend(figure, axes, colors, [str(name) for name in classes.tolist()])
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(axis_names[0])
     axes.set_ylabel(axis_names[1])
@@ -136,22 +136,20 @@ def latent_plane(points: Tensor, labels: Tensor | None, path: Path, *, title: st
     return _save(figure, path)
 
 
-def _legend(figure: Figure, axes: Any, colours: Sequence[Any], names: Sequence[str]) -> None:
-    handles = [
-        axes.scatter([], [], s=40, color=colour, label=name) for colour, name in zip(colours, names, strict=True)
-    ]
+def _legend(figure: Figure, axes: Any, colors: Sequence[Any], names: Sequence[str]) -> None:
+    handles = [axes.scatter([], [], s=40, color=color, label=name) for color, name in zip(colors, names, strict=True)]
     title = "digit" if list(names) == [str(digit) for digit in range(10)] else "class"
     figure.legend(handles=handles, loc="outside right center", title=title, frameon=False)
 
 
 def unit_square_latents(side: int) -> Tensor:
-    """Latents `[side * side, 2]` at the centres of a side x side grid of the unit square.
+    """Latents `[side * side, 2]` at the centers of a side x side grid of the unit square.
 
     Through the normal quantile function (inverse CDF), so that equal areas have equal prior probability.
     The first latent grows to the right, the second upwards; rows come from the top, as images are drawn.
     """
-    centres = (torch.arange(side, dtype=torch.float64) + 0.5) / side
-    quantiles = torch.special.ndtri(centres).float()
+    centers = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    quantiles = torch.special.ndtri(centers).float()
     second, first = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
     return torch.stack((first, second), dim=-1).reshape(-1, 2)
 

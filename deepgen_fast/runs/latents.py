@@ -100,8 +100,8 @@ def project(means: Tensor, dims: tuple[int, int] | None) -> tuple[Tensor, tuple[
         dims = (0, 1)
     if dims is not None:
         return means[:, list(dims)], (f"$z_{{{dims[0] + 1}}}$", f"$z_{{{dims[1] + 1}}}$")
-    centred = (means - means.mean(0)).double()
-    _, values, directions = torch.linalg.svd(centred, full_matrices=False)
+    centered = (means - means.mean(0)).double()
+    _, values, directions = torch.linalg.svd(centered, full_matrices=False)
     share = values.square() / values.square().sum()
     first, second = (f"principal component {i + 1} ({100 * share[i]:.0f} % of variance)" for i in range(2))
-    return (centred @ directions[:2].T).float(), (first, second)
+    return (centered @ directions[:2].T).float(), (first, second)

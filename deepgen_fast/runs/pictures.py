@@ -49,7 +49,7 @@ def draw_paths(run: Run, rows: int, steps: int, seed: int, path: Path, between: 
 
 
 def draw_plane(run: Run, split: str, dims: tuple[int, int] | None, path: Path) -> Path:
-    """Write Figure 13.5 (a): E[z|x] of a split, coloured by class."""
+    """Write Figure 13.5 (a): E[z|x] of a split, colored by class."""
     means = latent_means(run.model, split_examples(run, split))
     points, names = project(means, dims)
     labels = split_named(run.data, split).labels

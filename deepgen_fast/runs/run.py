@@ -174,7 +174,7 @@ class Run:
                 and examples, spread over the split; 0 leaves log p(x) out.
             class_samples: of a class-conditional density: also classify the split by Bayes' rule, with so many samples
                 of z an example and class.
-            quality: of a GAN of small labelled images: whether to measure the quality of samples with a classifier that
+            quality: of a GAN of small labeled images: whether to measure the quality of samples with a classifier that
                 is trained on the run's data (once a run); None where it can be measured.
             seed: of the noise.
 
@@ -226,7 +226,7 @@ class Run:
     def draw_latent_plane(
         self, path: Path | None = None, *, split: str = "train", dims: tuple[int, int] | None = None
     ) -> Path:
-        """Write where E[z|x] of a split lie, coloured by class: two latents (counted from 0), or the plane of the two
+        """Write where E[z|x] of a split lie, colored by class: two latents (counted from 0), or the plane of the two
         principal components."""
         self.check_encoder()
         from deepgen_fast.runs import pictures

@@ -23,7 +23,7 @@ def adversarial_system(
     title: str,
     objective: type[GANObjective] = AdversarialObjective,
     *,
-    labelled: bool = False,
+    labeled: bool = False,
     settings: type[TrainerConfig] = GANTrainerConfig,
     examples: tuple[str, ...] = System.examples,
 ) -> Callable[[Build], Build]:
@@ -37,7 +37,7 @@ def adversarial_system(
         name, title: as in ``System``.
         objective: a class whose parameters are the config's section ``objective``; see ``objectives.GANObjective``.
             When it is ``semi_supervised``, so is the system.
-        labelled, settings, examples: as in ``System``; ``settings`` for defaults of its own.
+        labeled, settings, examples: as in ``System``; ``settings`` for defaults of its own.
 
     Raises:
         TypeError: when a parameter lacks its annotation, default or text.
@@ -54,7 +54,7 @@ def adversarial_system(
                 trainer=GANTrainer,
                 needs_pixels=_bounded,
                 settings=settings,
-                labelled=labelled or objective.semi_supervised,
+                labeled=labeled or objective.semi_supervised,
                 semi_supervised=objective.semi_supervised,
                 examples=examples,
             )

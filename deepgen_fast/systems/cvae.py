@@ -6,4 +6,4 @@ from deepgen_fast.models import conditional_vae
 from deepgen_fast.systems.settings import LongTrainerConfig
 from deepgen_fast.systems.variational import variational_system
 
-variational_system("cvae", "conditional VAE", labelled=True, settings=LongTrainerConfig)(conditional_vae)
+variational_system("cvae", "conditional VAE", labeled=True, settings=LongTrainerConfig)(conditional_vae)

@@ -41,7 +41,7 @@ class RunConfig(Section):
         if self.data.binarize != "none" and not system.binarizes:
             raise ValueError(f"data.binarize={self.data.binarize!r}: {system.title}s are trained on pixels as they are")
         if self.data.labels_per_class is not None and not system.semi_supervised:
-            needs = "all labels" if system.labelled else "no labels"
+            needs = "all labels" if system.labeled else "no labels"
             raise ValueError(f"data.labels_per_class={self.data.labels_per_class}: {system.with_article} takes {needs}")
         return self
 

@@ -27,8 +27,8 @@ class System:
         needs_pixels: of the section ``model``: who needs examples in [0, 1], and the setting of ``model`` that takes
             others; None where any values will do.
         binarizes: whether gray pixels may be made binary.
-        labelled: whether batches are pairs of examples and labels.
-        semi_supervised: whether labels may be missing: then they are ``UNLABELLED``, and none are used unless
+        labeled: whether batches are pairs of examples and labels.
+        semi_supervised: whether labels may be missing: then they are ``UNLABELED``, and none are used unless
             ``data.labels_per_class`` says how many.
         examples: flags of the help's examples, beside those that every system has.
         data: class of the config's section ``data``; ``SentenceDataConfig`` where examples are sentences, whose words
@@ -45,7 +45,7 @@ class System:
     trainer: type[Trainer]
     needs_pixels: Callable[[Any], tuple[str, str] | None] = lambda model: None
     binarizes: bool = False
-    labelled: bool = False
+    labeled: bool = False
     semi_supervised: bool = False
     examples: tuple[str, ...] = ("--data photos/ --image-size 64 --ema-decay 0.999",)
     data: type[DataConfig] = DataConfig

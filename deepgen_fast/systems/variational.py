@@ -24,7 +24,7 @@ def variational_system(
     objective: Callable[..., Any] = ELBO,
     *,
     settings: type[TrainerConfig] = TrainerConfig,
-    labelled: bool = False,
+    labeled: bool = False,
     binarizes: bool = True,
     examples: tuple[str, ...] = System.examples,
     data: type[DataConfig] = DataConfig,
@@ -40,7 +40,7 @@ def variational_system(
         name, title: as in ``System``.
         objective: a class, or function, whose parameters are the config's section ``objective``; see
             ``objectives.Objective``.
-        settings, labelled, binarizes, examples, data: as in ``System``; ``settings`` for defaults of its own.
+        settings, labeled, binarizes, examples, data: as in ``System``; ``settings`` for defaults of its own.
 
     Raises:
         TypeError: when a parameter lacks its annotation, default or text.
@@ -59,7 +59,7 @@ def variational_system(
                 needs_pixels=_bernoulli,
                 settings=settings,
                 binarizes=binarizes,
-                labelled=labelled,
+                labeled=labeled,
                 examples=examples,
                 data=data,
             )

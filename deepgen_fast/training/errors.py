@@ -20,7 +20,7 @@ class NonFiniteLossError(RuntimeError):
     """The loss, or the weights, became NaN or infinite.
 
     Attributes:
-        step: optimiser step, counted from 0, at which it was seen.
+        step: optimizer step, counted from 0, at which it was seen.
         epoch: epoch, counted from 1.
         learning_rate: of that step.
         checkpoint: the last good checkpoint, or None.

@@ -127,7 +127,7 @@ class TrainingLoop(Steps):
         )
 
     def _open(self, resume_from: Path | None) -> None:
-        self._progress = build_progress(self.config.progress if self.processes.is_main else "none", self.summarise)
+        self._progress = build_progress(self.config.progress if self.processes.is_main else "none", self.summarize)
         directory = self.run_directory
         if directory is not None:
             directory.prepare()

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from deepgen_fast.training.report.progress import Summary, summarise_vae
+from deepgen_fast.training.report.progress import Summary, summarize_vae
 from deepgen_fast.training.report.tensorboard_log import TensorBoardLog
 from deepgen_fast.training.state.checkpoint import Checkpoint
 from deepgen_fast.training.state.run_directory import RunDirectory
@@ -19,7 +19,7 @@ class Steps(ABC):
 
     @abstractmethod
     def training_step(self, batch: Any, step: int, learning_rate: float) -> Tensor:
-        """One optimiser step on ``batch``, ``[b, *event]`` or its pair with labels; returns the detached loss ``[]``.
+        """One optimizer step on ``batch``, ``[b, *event]`` or its pair with labels; returns the detached loss ``[]``.
 
         Must raise ``NonFiniteLossError`` (through ``check_finite``) before it changes any weight, where
         ``check_now(step)`` says to look.
@@ -43,7 +43,7 @@ class Steps(ABC):
 
     @abstractmethod
     def checkpoint(self) -> Checkpoint:
-        """Weights, averages and optimiser (not copied); ``state`` is filled in by the loop."""
+        """Weights, averages and optimizer (not copied); ``state`` is filled in by the loop."""
 
     def check_numbers(self, checkpoint: Checkpoint) -> None:
         """Check what shapes and dtypes do not say of a stored checkpoint.
@@ -57,9 +57,9 @@ class Steps(ABC):
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over what ``checkpoint`` stored."""
 
-    def summarise(self, record: dict[str, Any]) -> Summary:
+    def summarize(self, record: dict[str, Any]) -> Summary:
         """An epoch's record for the display."""
-        return summarise_vae(record)
+        return summarize_vae(record)
 
     def remarks(self, records: list[dict[str, Any]]) -> list[str]:
         """What to tell the user at the end of an epoch, from the records of all epochs so far; the last is its."""

@@ -1,4 +1,4 @@
-"""What every trainer has: settings, data, a run directory, optimisers and averages in checkpoints."""
+"""What every trainer has: settings, data, a run directory, optimizers and averages in checkpoints."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ class Trainer(TrainingLoop):
 
     def _check_data(self, batches: Batches, name: str) -> None:
         if batches.labels is not None:
-            check_labels(batches.labels, num_classes=self.model.num_classes, unlabelled=self.semi_supervised, name=name)
+            check_labels(batches.labels, num_classes=self.model.num_classes, unlabeled=self.semi_supervised, name=name)
         examples = batches.preview()
         expected, got = list(self.model.event_shape), list(examples.shape[1:])
         if got != expected:
@@ -272,7 +272,7 @@ class Trainer(TrainingLoop):
     # Checkpoints.
 
     def checkpoint(self) -> Checkpoint:
-        """Weights, averages and the optimisers' moments."""
+        """Weights, averages and the optimizers' moments."""
         moments = {
             f"{prefix}.{name}": value
             for prefix, optimizer in self.optimizers.items()

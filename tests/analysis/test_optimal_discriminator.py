@@ -57,7 +57,7 @@ def test_optimal_discriminator_is_the_ratio_of_densities() -> None:
     torch.testing.assert_close(analysis.optimal_logit(p.log(), q.log()), (p / q).log(), rtol=1e-10, atol=1e-12)
 
 
-def test_optimal_discriminator_maximises_the_integrand_at_every_point() -> None:
+def test_optimal_discriminator_maximizes_the_integrand_at_every_point() -> None:
     # By search over D, as exercise 13-1 asks for by derivative.
     grid = torch.linspace(1e-4, 1 - 1e-4, 9999, dtype=torch.float64)
     for a, b in ((0.3, 0.7), (2.0, 0.01), (1e-3, 5.0), (1.0, 1.0)):
@@ -134,10 +134,10 @@ def test_samples_estimate_the_value() -> None:
         real, fake = p.sample(2000, generator=generator), q.sample(3000, generator=generator)
         estimate = analysis.minimax_value(optimum(p, q)(real), optimum(p, q)(fake))
         errors.append((estimate.value - analysis.exact_minimax_value(p, q, optimum(p, q))) / estimate.standard_error)
-    standardised = torch.tensor(errors)
+    standardized = torch.tensor(errors)
     # Normal with variance 1, if the standard error is right.
-    assert abs(standardised.mean().item()) < 4 / 50**0.5
-    assert 0.7 < standardised.std().item() < 1.4
+    assert abs(standardized.mean().item()) < 4 / 50**0.5
+    assert 0.7 < standardized.std().item() < 1.4
 
 
 def test_value_of_certain_discriminators_is_finite() -> None:

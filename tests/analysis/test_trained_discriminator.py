@@ -76,9 +76,9 @@ def test_untrained_discriminator_is_undecided_and_its_units_bend_where_the_sampl
     example = torch.cat((torch.randn(100, 2) * 0.1, torch.randn(100, 2) * 0.1 + 50))
     discriminator = analysis.mlp_discriminator(example, hidden_dim=64)
     assert discriminator(example).shape == (200, 1) and not discriminator(example).any()  # D = 1/2
-    standardise, first = discriminator[:2]
+    standardize, first = discriminator[:2]
     # At the knot of a unit its input is 0.
-    closest = first(standardise(example)).abs().amin(dim=0)
+    closest = first(standardize(example)).abs().amin(dim=0)
     assert closest.shape == (64,) and closest.max() < 1e-5
 
 

@@ -53,5 +53,5 @@ def plane_run(command: Command, dataset: Path, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="session")
 def wide_run(command: Command, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with four latents on grey pixels."""
+    """A run with four latents on gray pixels."""
     return train(command, dataset, tmp_path_factory.mktemp("runs") / "wide", "--latent-dim", 4)

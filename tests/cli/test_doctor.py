@@ -61,7 +61,7 @@ def test_a_library_without_the_operator_leaves_batch_norm_to_the_reference(monke
     assert dgf.doctor().finding("batch norm").value == "reference on cpu tensors"
 
 
-def test_on_a_gpu_triton_normalises_what_pytorch_convolves(monkeypatch) -> None:
+def test_on_a_gpu_triton_normalizes_what_pytorch_convolves(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Test GPU")

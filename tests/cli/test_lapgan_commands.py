@@ -22,9 +22,9 @@ def blobs(tmp_path_factory) -> Path:
     """Two classes of 16 x 16 images: soft spots near the upper left and near the lower right corner."""
     rng = np.random.default_rng(0)
     labels = np.arange(240) % 2
-    centres = np.where(labels, 10, 5)[:, None, None, None] + rng.uniform(-1.5, 1.5, (240, 2, 1, 1))
+    centers = np.where(labels, 10, 5)[:, None, None, None] + rng.uniform(-1.5, 1.5, (240, 2, 1, 1))
     rows, columns = np.mgrid[:16, :16]
-    squared = (rows - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
+    squared = (rows - centers[:, 0]) ** 2 + (columns - centers[:, 1]) ** 2
     images = np.exp(-squared / 12).astype(np.float32)[:, None]
     path = tmp_path_factory.mktemp("data") / "blobs.npz"
     np.savez(path, images=images, labels=labels)

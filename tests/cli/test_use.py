@@ -42,7 +42,7 @@ def test_evaluate_prints_a_table_and_repeats(command, wide_run) -> None:
     assert results[0].stdout == results[1].stdout
     assert "E_q[log p(x|z)]" in results[0].stdout
     assert "of 4" in results[0].stdout
-    # Grey pixels under a Bernoulli: no code length is claimed.
+    # Gray pixels under a Bernoulli: no code length is claimed.
     assert "not a log-probability of the data" in " ".join(results[0].stdout.split())
     assert "bits / dimension" not in results[0].stdout
 

@@ -116,21 +116,21 @@ class Further(Described):
     """Something more.
 
     Args:
-        colour: which.
+        color: which.
         options: of ``Described``.
     """
 
-    def __init__(self, colour: str = "red", **options) -> None:
+    def __init__(self, color: str = "red", **options) -> None:
         super().__init__(**options)
-        self.colour = colour
+        self.color = color
 
 
 def test_options_that_are_handed_on_are_fields_too():
     section = section_of(Further, "Section", "Title")
-    assert section().model_dump() == {"colour": "red", "size": 3}
+    assert section().model_dump() == {"color": "red", "size": 3}
     assert section.model_fields["size"].description == "how large"
     made = Further(**section(size=5).model_dump())
-    assert (made.colour, made.size) == ("red", 5)
+    assert (made.color, made.size) == ("red", 5)
 
 
 def test_defaults_of_a_systems_own():

@@ -100,7 +100,7 @@ def _channels(count: int, size: tuple[int, ...], dtype: torch.dtype) -> list[tor
     return [torch.rand(size[1], dtype=_wide(dtype)) + 0.5 for _ in range(count)]
 
 
-def _normalised(dtype: torch.dtype) -> tuple[Any, ...]:
+def _normalized(dtype: torch.dtype) -> tuple[Any, ...]:
     """input, mean, invstd, weight, bias, activation, negative_slope"""
     return _image(LARGE, dtype), *_channels(4, LARGE, dtype), 2, 0.2
 
@@ -135,11 +135,11 @@ CONVOLUTION_CALLS = (
     RawCall("few_channels_conv_transpose2d", "tanh", _transposed),
     RawCall("few_channels_conv2d", "sigmoid", _convolved),
     RawCall("few_channels_weight_gradient", "k4", lambda d: (_image(SMALL, d), _image(LARGE, d), 4, 2, 1)),
-    RawCall("batch_norm_act", "leaky_relu", _normalised),
-    RawCall("batch_norm_act_", "tanh", lambda d: (*_normalised(d)[:-2], 3, 0.2)),
+    RawCall("batch_norm_act", "leaky_relu", _normalized),
+    RawCall("batch_norm_act_", "tanh", lambda d: (*_normalized(d)[:-2], 3, 0.2)),
     RawCall("batch_norm_moments", "running", _moments),
-    RawCall("batch_norm_act_backward", "training", lambda d: (_image(LARGE, d), *_normalised(d), True, True, True)),
-    RawCall("batch_norm_act_backward", "running", lambda d: (_image(LARGE, d), *_normalised(d), False, True, True)),
+    RawCall("batch_norm_act_backward", "training", lambda d: (_image(LARGE, d), *_normalized(d), True, True, True)),
+    RawCall("batch_norm_act_backward", "running", lambda d: (_image(LARGE, d), *_normalized(d), False, True, True)),
 )
 
 RAW_CALLS = (

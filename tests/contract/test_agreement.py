@@ -1,4 +1,4 @@
-"""Contract 4, agreement: backends, instruction sets, thread counts and neighbours in the batch change nothing."""
+"""Contract 4, agreement: backends, instruction sets, thread counts and neighbors in the batch change nothing."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _rows_of(case: Case, inputs: Arguments, rows: slice) -> Arguments:
 
 
 @pytest.mark.parametrize("case", PER_EXAMPLE, ids=str)
-def test_neighbours_in_the_batch(case: Case, backend: str, device: str) -> None:
+def test_neighbors_in_the_batch(case: Case, backend: str, device: str) -> None:
     """An example's values and gradients have the same bits alone, and in any batch."""
     if backend == "reference":
         pytest.skip("plain torch: its own vector tails round differently")

@@ -117,7 +117,7 @@ def test_moments_and_distribution(backend: str, device: str) -> None:
 
 
 def test_independence(backend: str, device: str) -> None:
-    """Neighbours in columns, rows, samples and seeds are uncorrelated, and so are their squares."""
+    """Neighbors in columns, rows, samples and seeds are uncorrelated, and so are their squares."""
     noise = _noise(backend, device, 500, 40, num_samples=3).double().cpu()
     other_seed = _noise(backend, device, 500, 40, num_samples=3, seed=2).double().cpu()
     pairs = [

@@ -9,7 +9,7 @@ from deepgen_fast.data import DataError
 from deepgen_fast.data.checks import check_binary_range, to_images
 
 
-def grey(*shape: int) -> torch.Tensor:
+def gray(*shape: int) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -28,7 +28,7 @@ def grey(*shape: int) -> torch.Tensor:
     ],
 )
 def test_shapes(shape, image_shape, expected):
-    array = grey(*shape)
+    array = gray(*shape)
     images = to_images(array, name="x", image_shape=image_shape)
     assert images.shape == expected
     assert images.dtype == torch.float32

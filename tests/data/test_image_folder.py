@@ -31,10 +31,10 @@ def test_subfolders_are_labels(tmp_path):
     assert load_dataset(tmp_path, **WHOLE).train.labels.tolist() == [0, 1, 1]
 
 
-def test_colour_and_mode(tmp_path):
+def test_color_and_mode(tmp_path):
     pixels = write(tmp_path / "a.png", 0, (6, 5, 3))
-    colour = load_dataset(tmp_path, **WHOLE).train.images
-    assert torch.equal(colour[0], torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
+    color = load_dataset(tmp_path, **WHOLE).train.images
+    assert torch.equal(color[0], torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
     assert load_dataset(tmp_path, image_mode="L", **WHOLE).event_shape == (1, 6, 5)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from deepgen_fast.data import UNLABELLED, DataError, LabelledExamples, Split, check_labels, keep_labels, make_batches
+from deepgen_fast.data import UNLABELED, DataError, LabeledExamples, Split, check_labels, keep_labels, make_batches
 from deepgen_fast.random import BatchNoise
 
 IMAGES = torch.arange(60.0).unsqueeze(1)
@@ -17,7 +17,7 @@ SPLIT = Split(IMAGES, LABELS)
 def test_as_many_of_each_class_as_asked_for_and_the_same_for_a_seed():
     few = keep_labels(SPLIT, 5, seed=1)
     assert few.images is IMAGES
-    kept = few.labels != UNLABELLED
+    kept = few.labels != UNLABELED
     assert torch.equal(few.labels[kept], LABELS[kept])
     assert few.labels[kept].bincount().tolist() == [5, 5, 5]
     torch.manual_seed(9)
@@ -27,9 +27,9 @@ def test_as_many_of_each_class_as_asked_for_and_the_same_for_a_seed():
 
 def test_more_labels_are_more_of_the_same_and_no_class_runs_out():
     few, more, most = (keep_labels(SPLIT, count, seed=1).labels for count in (5, 8, 1000))
-    assert torch.equal(more[few != UNLABELLED], few[few != UNLABELLED])
+    assert torch.equal(more[few != UNLABELED], few[few != UNLABELED])
     assert torch.equal(most, LABELS)
-    assert (keep_labels(Split(IMAGES), 0).labels == UNLABELLED).all()
+    assert (keep_labels(Split(IMAGES), 0).labels == UNLABELED).all()
 
 
 def test_what_cannot_be_kept_is_named():
@@ -40,37 +40,37 @@ def test_what_cannot_be_kept_is_named():
 
 
 @pytest.mark.parametrize("kind", ["memory", "loader"])
-def test_only_labelled_examples_are_drawn_all_of_them_and_in_shares(kind):
+def test_only_labeled_examples_are_drawn_all_of_them_and_in_shares(kind):
     few = keep_labels(SPLIT, 3).labels
     data = IMAGES if kind == "memory" else TensorDataset(IMAGES)
-    labelled = LabelledExamples(make_batches(data, 8, shuffle=True, labels=few))
-    assert len(labelled) == 9
+    labeled = LabeledExamples(make_batches(data, 8, shuffle=True, labels=few))
+    assert len(labeled) == 9
 
     def draw(rows=None, count=200):
-        return labelled.draw(count, BatchNoise(torch.Generator().manual_seed(0), rows))
+        return labeled.draw(count, BatchNoise(torch.Generator().manual_seed(0), rows))
 
     x, y = draw()
     assert torch.equal(y, LABELS[x[:, 0].long()])
-    assert sorted(x[:, 0].unique().tolist()) == (few != UNLABELLED).nonzero().flatten().tolist()
+    assert sorted(x[:, 0].unique().tolist()) == (few != UNLABELED).nonzero().flatten().tolist()
     parts = [draw((200, rows), rows.stop - rows.start)[0] for rows in (slice(0, 70), slice(70, 200))]
     assert torch.equal(torch.cat(parts), x)
 
 
 def test_without_labels_there_is_nothing_to_draw():
-    assert len(LabelledExamples(make_batches(IMAGES, 8, shuffle=False))) == 0
-    assert not LabelledExamples(make_batches(IMAGES, 8, shuffle=False, labels=torch.full((60,), UNLABELLED)))
+    assert len(LabeledExamples(make_batches(IMAGES, 8, shuffle=False))) == 0
+    assert not LabeledExamples(make_batches(IMAGES, 8, shuffle=False, labels=torch.full((60,), UNLABELED)))
 
 
 @pytest.mark.parametrize(
     ("labels", "options", "message"),
     [
-        ([0, 1, -1], {}, "data: 1 of 3 examples are unlabelled .-1.; this model needs all labels"),
-        ([0, 1, -2], {"unlabelled": True}, "data: expected labels from 0 to 1, .*got -2 to 1"),
+        ([0, 1, -1], {}, "data: 1 of 3 examples are unlabeled .-1.; this model needs all labels"),
+        ([0, 1, -2], {"unlabeled": True}, "data: expected labels from 0 to 1, .*got -2 to 1"),
         ([0, 1, 2], {}, "data: expected labels from 0 to 1, as model.num_classes says, got 0 to 2"),
         ([0.0, 1.0], {}, "data: expected one integer label an example, got torch.float32"),
     ],
 )
 def test_labels_out_of_range_are_named(labels, options, message):
     with pytest.raises(DataError, match=message):
-        check_labels(torch.tensor(labels), **{"num_classes": 2, "unlabelled": False, "name": "data", **options})
-    check_labels(torch.tensor([0, 1, -1]), num_classes=2, unlabelled=True, name="data")
+        check_labels(torch.tensor(labels), **{"num_classes": 2, "unlabeled": False, "name": "data", **options})
+    check_labels(torch.tensor([0, 1, -1]), num_classes=2, unlabeled=True, name="data")

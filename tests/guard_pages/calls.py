@@ -36,11 +36,11 @@ def batch_norm_calls(shape: tuple[int, ...], dtype: torch.dtype) -> Iterator[Gua
     formats = (torch.contiguous_format, torch.channels_last) if len(shape) == 4 else (torch.contiguous_format,)
     for number, memory_format in enumerate(formats):
         image, grad = (torch.randn(shape).to(dtype).contiguous(memory_format=memory_format) for _ in range(2))
-        normalised = (image, *_channels(shape[1], dtype), 2 + number, SLOPE)
+        normalized = (image, *_channels(shape[1], dtype), 2 + number, SLOPE)
         yield GuardedCall("channel_statistics", (image,))
-        yield GuardedCall("batch_norm_act", normalised)
+        yield GuardedCall("batch_norm_act", normalized)
         for training in (True, False):
-            yield GuardedCall("batch_norm_act_backward", (grad, *normalised, training, True, True))
+            yield GuardedCall("batch_norm_act_backward", (grad, *normalized, training, True, True))
 
 
 ROWS = ((None, 1, 1), (None, 5, 3), (3, 2, 17), (2, 3, 131))  # samples, batch, columns

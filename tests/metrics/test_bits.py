@@ -20,7 +20,7 @@ def test_uniform_density_over_256_levels_costs_eight_bits(bin_width: float) -> N
     assert bits_per_dimension(log_density, 3, bin_width=bin_width) == pytest.approx(8.0)
 
 
-def test_matches_the_entropy_of_a_finely_quantised_gaussian() -> None:
+def test_matches_the_entropy_of_a_finely_quantized_gaussian() -> None:
     # Entropy of N(0, s^2) cut into bins of width w: log2(s sqrt(2 pi e)) - log2(w), as w -> 0.
     std, width = 0.1, 1 / 256
     edges = torch.arange(-400, 401, dtype=torch.float64) * width

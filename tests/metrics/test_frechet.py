@@ -14,7 +14,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from deepgen_fast.metrics import GaussianStatistics, frechet_distance
 
 
-def standardised(count: int, width: int, seed: int = 0) -> Tensor:
+def standardized(count: int, width: int, seed: int = 0) -> Tensor:
     """Float64 samples whose mean is exactly 0 and whose covariance exactly I, so that closed forms hold exactly."""
     x = torch.randn(count, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     x = x - x.mean(0)
@@ -53,14 +53,14 @@ def by_torchmetrics(real: Tensor, fake: Tensor) -> float:
 
 
 def test_shifted_gaussians() -> None:
-    x = standardised(500, 6)
+    x = standardized(500, 6)
     shift = torch.tensor([1.0, -2.0, 0.0, 0.5, 0.0, 3.0], dtype=torch.float64)
     assert frechet_distance(x, x + shift) == pytest.approx(shift.square().sum().item(), rel=1e-12)
 
 
 def test_scaled_gaussians() -> None:
     # Commuting covariances: |m|^2 + sum (s1 - s2)^2.
-    x, y = standardised(400, 4), standardised(300, 4, seed=1)
+    x, y = standardized(400, 4), standardized(300, 4, seed=1)
     first = torch.tensor([1.0, 2.0, 3.0, 0.0], dtype=torch.float64)
     second = torch.tensor([1.0, 0.5, 4.0, 2.0], dtype=torch.float64)
     expected = (first - second).square().sum().item()
@@ -69,7 +69,7 @@ def test_scaled_gaussians() -> None:
 
 def test_covariances_that_do_not_commute() -> None:
     # In two dimensions tr (AB)^(1/2) = sqrt(tr AB + 2 sqrt(det AB)), by the theorem of Cayley and Hamilton.
-    x, y = standardised(200, 2), standardised(200, 2, seed=1)
+    x, y = standardized(200, 2), standardized(200, 2, seed=1)
     first = torch.tensor([[2.0, 0.3], [0.0, 0.5]], dtype=torch.float64)
     second = torch.tensor([[0.2, 0.0], [-1.0, 1.5]], dtype=torch.float64)
     a, b = first.T @ first, second.T @ second
@@ -98,7 +98,7 @@ def test_a_set_is_at_distance_zero_from_itself_also_where_the_covariance_is_sing
 
 @pytest.mark.filterwarnings("ignore:.*the covariance is singular")
 def test_singular_covariances_against_a_factor_known_exactly() -> None:
-    # tr (S1 S2)^(1/2) is the sum of the singular values of X Y', X and Y the centred samples: no root is taken.
+    # tr (S1 S2)^(1/2) is the sum of the singular values of X Y', X and Y the centered samples: no root is taken.
     x, y = correlated(30, 100, 0), correlated(40, 100, 1)
     first, second = (x - x.mean(0)) / 29**0.5, (y - y.mean(0)) / 39**0.5
     expected = (
@@ -115,7 +115,7 @@ def test_singular_covariances_against_a_factor_known_exactly() -> None:
 @pytest.mark.filterwarnings("ignore:.*the covariance is singular")
 def test_constant_features() -> None:
     # A collapsed model: no spread at all.
-    real, fake = standardised(50, 3), torch.full((50, 3), 2.0)
+    real, fake = standardized(50, 3), torch.full((50, 3), 2.0)
     assert frechet_distance(real, fake) == pytest.approx(3 + 12, rel=1e-12)
     assert frechet_distance(fake, fake) == 0.0
 
@@ -141,9 +141,9 @@ def test_batches_give_what_the_whole_gives() -> None:
         statistics.update(batch)
     assert statistics.count == 1001
     # Differences from a reference that subtracts the offset first: exact to rounding of the data.
-    centred = x - 1e6
-    torch.testing.assert_close(statistics.mean - 1e6, centred.mean(0), rtol=0, atol=1e-8)
-    torch.testing.assert_close(statistics.covariance, torch.cov(centred.T), rtol=1e-9, atol=1e-9)
+    centered = x - 1e6
+    torch.testing.assert_close(statistics.mean - 1e6, centered.mean(0), rtol=0, atol=1e-8)
+    torch.testing.assert_close(statistics.covariance, torch.cov(centered.T), rtol=1e-9, atol=1e-9)
     fake = correlated(500, 12, 1, offset=1e6)
     assert frechet_distance(statistics, fake) == pytest.approx(frechet_distance(x, fake), rel=1e-7)
     assert frechet_distance(fake, statistics) == pytest.approx(frechet_distance(x, fake), rel=1e-7)

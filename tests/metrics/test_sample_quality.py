@@ -1,4 +1,4 @@
-"""All metrics at once: the same numbers as the functions give, and known answers on labelled vectors."""
+"""All metrics at once: the same numbers as the functions give, and known answers on labeled vectors."""
 
 from __future__ import annotations
 

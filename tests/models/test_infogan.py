@@ -54,9 +54,9 @@ def test_the_generator_is_told_all_codes(model):
 
 def test_one_pass_gives_what_two_would(model):
     x = torch.rand(6, 1, 16, 16, generator=seeded())
-    logits, posterior = model.judge_and_recognise(x)
+    logits, posterior = model.judge_and_recognize(x)
     assert torch.equal(logits, model.discriminate(x))
-    assert torch.equal(posterior.logits, model.recognise((x, None, None)).logits)
+    assert torch.equal(posterior.logits, model.recognize((x, None, None)).logits)
     assert [tuple(part.shape) for part in posterior] == [(6, 3), (6, 2), (6, 2)]
 
 
@@ -76,7 +76,7 @@ def test_the_networks_are_those_of_dcgan_with_the_last_layer_as_a_head(model):
 def test_without_continuous_codes():
     model = infogan((1, 8, 8), num_classes=4, num_continuous=0, width=2, latent_dim=3)
     assert model.sample(2).shape == (2, 1, 8, 8)
-    assert model.recognise(torch.zeros(2, 1, 8, 8)).mean.shape == (2, 0)
+    assert model.recognize(torch.zeros(2, 1, 8, 8)).mean.shape == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_log_likelihood_is_the_sum_over_words_and_end(latent_dim):
     torch.testing.assert_close(vae.log_likelihood(z[1], ROWS), expected[1], rtol=1e-12, atol=1e-12)
 
 
-def test_padding_and_neighbours_change_nothing():
+def test_padding_and_neighbors_change_nothing():
     vae = model()
     noise = torch.randn(3, 3, dtype=torch.float64)
     whole = vae(ROWS, noise=noise)

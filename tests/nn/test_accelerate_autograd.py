@@ -39,7 +39,7 @@ IN_PLACE: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "squeeze and excite": (SqueezeExcite, (128, 512, 3, 3)),
     "one pixel": (lambda: nn.Sequential(nn.Conv2d(512, 512, 1), nn.SiLU(inplace=True)), (128, 512, 1, 1)),
     "3x3": (lambda: nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.SiLU(inplace=True)), (4, 64, 16, 16)),
-    "normalised": (
+    "normalized": (
         lambda: nn.Sequential(nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ELU(inplace=True)),
         (4, 64, 16, 16),
     ),
@@ -88,7 +88,7 @@ LEAKY = {
     "leaky": lambda: nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.LeakyReLU(0.2)),
     "flat": lambda: nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.LeakyReLU(0.0)),
     "rising": lambda: nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.LeakyReLU(-0.5)),
-    "normalised": lambda: nn.Sequential(
+    "normalized": lambda: nn.Sequential(
         nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.LeakyReLU(0.2)
     ),
     "transposed": lambda: nn.Sequential(nn.ConvTranspose2d(64, 64, 3, padding=1), nn.LeakyReLU(0.2)),

@@ -82,13 +82,13 @@ class OwnIteration(nn.Sequential):
         return reversed(self._modules.values())
 
 
-class Initialised(nn.Conv2d):
+class Initialized(nn.Conv2d):
     def reset_parameters(self) -> None:
         nn.init.constant_(self.weight, 0.1)
         nn.init.zeros_(self.bias)
 
 
-class Standardised(nn.Conv2d):
+class Standardized(nn.Conv2d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
         return nn.functional.conv2d(x, weight, self.bias, self.stride, self.padding)
@@ -116,7 +116,7 @@ class OwnReLU(nn.ReLU):
 
 def test_subclasses_that_only_construct_are_accelerated() -> None:
     model = NamedBlock(3, 4)
-    model.append(Initialised(4, 4, 3, 1, 1))
+    model.append(Initialized(4, 4, 3, 1, 1))
     plain = copy.deepcopy(model)
     accelerate(model)
     assert isinstance(model, NamedBlock) and type(model).__name__ == "NamedBlock" and model.outputs == 4
@@ -131,7 +131,7 @@ def test_subclasses_that_only_construct_are_accelerated() -> None:
     [
         (OwnForward(nn.Conv2d(3, 4, 4, 2, 1), nn.ReLU()), ["conv2d"]),
         (OwnIteration(nn.Conv2d(3, 3, 3, 1, 1), nn.BatchNorm2d(3)), ["conv2d"]),
-        (Standardised(3, 4, 3, 1, 1), []),
+        (Standardized(3, 4, 3, 1, 1), []),
         (OwnConvForward(3, 4, 3, 1, 1), []),
         (OwnCall(3, 4, 3, 1, 1), []),
         (nn.Conv2d(3, 6, 3, 1, 1, groups=3), []),
@@ -271,14 +271,14 @@ def test_lazy_layers_wait_for_their_first_batch() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_scripted_and_quantised_modules_are_left_alone() -> None:
+def test_scripted_and_quantized_modules_are_left_alone() -> None:
     scripted = torch.jit.script(block().eval())
     qat = torch.ao.nn.intrinsic.ConvBnReLU2d(nn.Conv2d(4, 4, 3, 1, 1), nn.BatchNorm2d(4), nn.ReLU())
     model = nn.Sequential(scripted, qat).eval()
     before = [type(module) for module in model.modules()]
     accelerate(model)
     assert [type(module) for module in model.modules()][1:] == before[1:]
-    assert "TorchScript" in why_left(scripted) and "quantised" in why_left(qat)
+    assert "TorchScript" in why_left(scripted) and "quantized" in why_left(qat)
     assert model(torch.randn(2, 3, 8, 8)).shape == (2, 4, 4, 4)
 
 
@@ -293,7 +293,7 @@ def test_a_part_restored_is_plain_and_the_rest_is_not() -> None:
 
 
 class QuietTensor(torch.Tensor):
-    """A tensor subclass, as quantised and distributed tensors are."""
+    """A tensor subclass, as quantized and distributed tensors are."""
 
 
 def test_tensor_subclasses_go_the_plain_way() -> None:

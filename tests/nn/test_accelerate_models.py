@@ -249,7 +249,7 @@ def test_unbatched_image() -> None:
     assert_same(accelerate(model)(x), plain(x))
 
 
-def test_generator_of_dcgan_tutorial_initialises_after_acceleration() -> None:
+def test_generator_of_dcgan_tutorial_initializes_after_acceleration() -> None:
     """``weights_init`` of the tutorial goes by the name of the class."""
 
     def weights_init(m: nn.Module) -> None:

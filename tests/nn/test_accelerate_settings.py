@@ -179,7 +179,7 @@ def test_layers_share_the_class_that_stands_in() -> None:
     assert type(one) is type(two)
 
 
-def test_a_model_about_to_be_quantised_warns() -> None:
+def test_a_model_about_to_be_quantized_warns() -> None:
     model = dgf.accelerate(_layers(False))
     with pytest.warns(UserWarning, match="restore"):
         model[0].qconfig = object()

@@ -81,7 +81,7 @@ def test_options_of_the_layers(block: Any, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_state_dict_interchanges(block: Any) -> None:
-    """Old checkpoints load, new ones load into plain layers; a seed initialises both alike."""
+    """Old checkpoints load, new ones load into plain layers; a seed initializes both alike."""
     torch.manual_seed(3)
     ours = block(3, 5)
     torch.manual_seed(3)

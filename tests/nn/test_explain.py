@@ -117,10 +117,10 @@ def test_blocks_of_this_library() -> None:
     assert said.row("0").runs == "PyTorch" and said.row("0").reason == "ReLU has forward hooks"
 
 
-def test_quantised_and_scripted_parts_are_named() -> None:
+def test_quantized_and_scripted_parts_are_named() -> None:
     qat = torch.ao.nn.intrinsic.ConvBnReLU2d(nn.Conv2d(4, 4, 3, 1, 1), nn.BatchNorm2d(4), nn.ReLU())
     said = explain(nn.Sequential(block(), qat))
-    assert said.row("1").reason == said.row("1.0").reason == "quantised, or on the way to it"
+    assert said.row("1").reason == said.row("1.0").reason == "quantized, or on the way to it"
 
 
 def test_a_failing_forward_leaves_the_model_as_it_was() -> None:

@@ -22,7 +22,7 @@ def network(layer: type, event: tuple[int, ...], count: int = 6) -> ReferenceBat
 
 
 @pytest.mark.parametrize(("layer", "event"), CASES)
-def test_each_example_is_normalised_by_the_reference_and_itself(layer, event):
+def test_each_example_is_normalized_by_the_reference_and_itself(layer, event):
     made = network(layer, event)
     norm, reference = made.network, made.reference
     x = torch.randn(4, *event, dtype=torch.float64)

@@ -88,7 +88,7 @@ def test_losses_are_the_equations(model, examples):
     torch.testing.assert_close(unsupervised.value, game)
     assert set(unsupervised.parts) == {"marginal_entropy", "real_entropy", "fake_entropy"}
 
-    loss = CategoricalObjective(0.7).discriminator_loss(model, real, made, labelled=(few, labels))
+    loss = CategoricalObjective(0.7).discriminator_loss(model, real, made, labeled=(few, labels))
     torch.testing.assert_close(loss.value, game + 0.7 * cross_entropy)
     assert loss.parts["accuracy"].item() == (r.argmax(1) == labels).double().mean().item()
     torch.testing.assert_close(loss.parts["cross_entropy"], cross_entropy)

@@ -70,15 +70,15 @@ def test_the_loss_is_supervised_and_unsupervised(given):
     model = Classifier()
     x, fake = torch.randn(6, 2, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
     labels = torch.tensor([2, -1, 0, -1, -1, 1])
-    labelled = (torch.randn(5, 2, dtype=torch.float64), torch.tensor([0, 1, 2, 2, 1]))
+    labeled = (torch.randn(5, 2, dtype=torch.float64), torch.tensor([0, 1, 2, 2, 1]))
     objective = SemiSupervisedObjective(0.7)
-    loss = objective.discriminator_loss(model, (x, labels), fake, **({"labelled": labelled} if given else {}))
+    loss = objective.discriminator_loss(model, (x, labels), fake, **({"labeled": labeled} if given else {}))
 
     def all_classes(points):
         logits = model.discriminator(points)
         return torch.cat([logits, logits.new_zeros(len(logits), 1)], 1).log_softmax(1)
 
-    some, wanted = labelled if given else (x[labels >= 0], labels[labels >= 0])
+    some, wanted = labeled if given else (x[labels >= 0], labels[labels >= 0])
     among_real = all_classes(some)[:, :3].log_softmax(1)
     supervised = -among_real[torch.arange(len(wanted)), wanted].mean()
     real_log_d = torch.log1p(-all_classes(x)[:, 3].exp())

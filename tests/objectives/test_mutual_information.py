@@ -62,7 +62,7 @@ def test_both_losses_are_the_game_less_the_weighted_bounds(played):
     model, real, fake = played
     ours, game = InformationObjective(0.7, 0.2, r1=0.5), AdversarialObjective(r1=0.5)
     x, code, continuous = fake
-    posterior = model.recognise(x)
+    posterior = model.recognize(x)
     bounds = (categorical_information(posterior.logits, code), continuous_information(*posterior[1:], continuous))
     less = 0.7 * bounds[0] + 0.2 * bounds[1]
     for one, other in (

@@ -1,4 +1,4 @@
-"""The losses of a pyramid's levels, added up: what the players of each level would minimise alone."""
+"""The losses of a pyramid's levels, added up: what the players of each level would minimize alone."""
 
 from __future__ import annotations
 

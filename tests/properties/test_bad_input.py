@@ -60,7 +60,7 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
     "meta": lambda t: t.to("meta"),
     "sparse": Tensor.to_sparse,
     "nested": lambda t: torch.nested.nested_tensor([t, t]),
-    "quantised": lambda t: torch.quantize_per_tensor(t.float(), 0.1, 0, torch.qint8),
+    "quantized": lambda t: torch.quantize_per_tensor(t.float(), 0.1, 0, torch.qint8),
     "longer": lambda t: torch.cat([t, t[..., :1]], -1),
     "shorter": lambda t: t[..., 1:],
     "no columns": lambda t: t[..., :0],

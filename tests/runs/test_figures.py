@@ -43,10 +43,10 @@ def test_as_images_refuses_what_is_no_image(event_shape: tuple[int, ...]) -> Non
 def test_unit_square_latents_have_equal_prior_mass() -> None:
     latents = figures.unit_square_latents(4)
     uniform = torch.special.ndtr(latents.double()).view(4, 4, 2)
-    centres = torch.tensor([0.125, 0.375, 0.625, 0.875], dtype=torch.float64)
+    centers = torch.tensor([0.125, 0.375, 0.625, 0.875], dtype=torch.float64)
     for row in range(4):  # the first latent grows to the right, the second upwards
-        torch.testing.assert_close(uniform[row, :, 0], centres, rtol=0, atol=1e-6)
-        torch.testing.assert_close(uniform[:, row, 1], centres.flip(0), rtol=0, atol=1e-6)
+        torch.testing.assert_close(uniform[row, :, 0], centers, rtol=0, atol=1e-6)
+        torch.testing.assert_close(uniform[:, row, 1], centers.flip(0), rtol=0, atol=1e-6)
 
 
 def test_figures_are_written(tmp_path: Path) -> None:
@@ -65,6 +65,6 @@ def test_figures_are_written(tmp_path: Path) -> None:
         picture = imread(path)
         assert min(picture.shape[:2]) > 200
         assert picture[..., :3].std() > 0.02
-    # Ten colours and a legend: the labelled plane holds more colours than the plain one.
-    colours = [len(set(map(tuple, (imread(path)[..., :3] * 8).astype(int).reshape(-1, 3)))) for path in paths[2:4]]
-    assert colours[0] > colours[1] + 5
+    # Ten colors and a legend: the labeled plane holds more colors than the plain one.
+    colors = [len(set(map(tuple, (imread(path)[..., :3] * 8).astype(int).reshape(-1, 3)))) for path in paths[2:4]]
+    assert colors[0] > colors[1] + 5

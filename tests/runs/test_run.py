@@ -81,9 +81,9 @@ def test_averaged_weights_are_what_is_used(config, tmp_path):
 
 
 def test_held_out_pixels_are_binary_once_and_always_the_same(config, tmp_path):
-    grey = 0.2 + 0.6 * torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    np.save(tmp_path / "grey.npy", grey.numpy())
-    chosen = config.with_overrides({"data.name": str(tmp_path / "grey.npy"), "data.binarize": "stochastic"})
+    gray = 0.2 + 0.6 * torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    np.save(tmp_path / "gray.npy", gray.numpy())
+    chosen = config.with_overrides({"data.name": str(tmp_path / "gray.npy"), "data.binarize": "stochastic"})
     first, second = load_run_data(chosen), load_run_data(chosen)
     assert set(first.test.images.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(first.test.images, second.test.images)

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kThreads = 96;
 
-// Each thread reads what its neighbour wrote before the barrier.
+// Each thread reads what its neighbor wrote before the barrier.
 template <bool Barrier>
 __global__ void rotate(int* out) {
   __shared__ int values[kThreads];

@@ -11,7 +11,7 @@
 //   - lanes that meet in different warp operations, or with different masks;
 //   - shuffles that read a lane outside the mask (an undefined value on a GPU).
 // Missing barriers show as results that change with the schedule. Out-of-bounds accesses show under
-// -fsanitize=address, for which every switch of stacks is announced. Not modelled: speed, weak memory ordering,
+// -fsanitize=address, for which every switch of stacks is announced. Not modeled: speed, weak memory ordering,
 // tensor cores, lockstep execution within a warp (code that relies on it breaks here, as it may on a GPU).
 //
 // Supported: threadIdx .. gridDim, __shared__ (static arrays; their content is left over from the last block),

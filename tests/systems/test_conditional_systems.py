@@ -98,7 +98,7 @@ def test_an_infogan_finds_codes_that_can_be_read(data, tmp_path):
     # The code decides what is drawn: one code, one picture; another, another.
     model = runs.open(tmp_path / "run").model
     codes = torch.arange(90) % 3
-    read = model.recognise(model.from_data(model.sample(90, torch.Generator().manual_seed(1)))).logits.argmax(1)
+    read = model.recognize(model.from_data(model.sample(90, torch.Generator().manual_seed(1)))).logits.argmax(1)
     assert (read == codes).double().mean() >= 0.9
 
 

@@ -22,7 +22,7 @@ from deepgen_fast.systems import RunConfig, adversarial_system
 from deepgen_fast.training import GANTrainer
 
 
-class LabelledGAN(GAN):
+class LabeledGAN(GAN):
     """G(z, y) against D(x, y): the label goes beside z, and beside x."""
 
     num_classes = 2
@@ -42,7 +42,7 @@ class LabelledGAN(GAN):
         return super().discriminate(self._beside(*example))
 
 
-def labelled_gan(event_shape: Sequence[int], hidden_dim: int = 16, latent_dim: int = 3) -> GAN:
+def labeled_gan(event_shape: Sequence[int], hidden_dim: int = 16, latent_dim: int = 3) -> GAN:
     """A conditional GAN in small.
 
     Args:
@@ -51,16 +51,16 @@ def labelled_gan(event_shape: Sequence[int], hidden_dim: int = 16, latent_dim: i
         latent_dim: size of z.
     """
     size = int(np.prod(event_shape))
-    classes = LabelledGAN.num_classes
+    classes = LabeledGAN.num_classes
     generator = nn.Sequential(
         nn.Linear(latent_dim + classes, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, size), nn.Tanh(),
         nn.Unflatten(1, tuple(event_shape)),
     )  # fmt: skip
     discriminator = nn.Sequential(nn.Linear(size + classes, hidden_dim), nn.LeakyReLU(0.2), nn.Linear(hidden_dim, 1))
-    return LabelledGAN(generator, discriminator, event_shape=event_shape, latent_dim=latent_dim)
+    return LabeledGAN(generator, discriminator, event_shape=event_shape, latent_dim=latent_dim)
 
 
-class Centred(AdversarialObjective):
+class Centered(AdversarialObjective):
     """Draws the generator's logits to 0 as well.
 
     Args:
@@ -87,8 +87,8 @@ class FewLabels(AdversarialObjective):
     def __init__(self) -> None:
         super().__init__()
 
-    def discriminator_loss(self, model, real, fake, *, labelled=None, **options):
-        self.seen.append((real, labelled))
+    def discriminator_loss(self, model, real, fake, *, labeled=None, **options):
+        self.seen.append((real, labeled))
         return super().discriminator_loss(model, real, fake, **options)
 
     def for_validation(self):
@@ -97,14 +97,14 @@ class FewLabels(AdversarialObjective):
 
 @pytest.fixture
 def toy(registry, monkeypatch) -> None:
-    adversarial_system("toy", "toy GAN", Centred, labelled=True)(labelled_gan)
+    adversarial_system("toy", "toy GAN", Centered, labeled=True)(labeled_gan)
     adversarial_system("few", "GAN of few labels", FewLabels)(fully_connected_gan)
     monkeypatch.setattr(FewLabels, "seen", [])
 
 
 @pytest.fixture
 def data(tmp_path) -> str:
-    """Bright left halves and bright upper halves of 4 x 4 pixels, labelled."""
+    """Bright left halves and bright upper halves of 4 x 4 pixels, labeled."""
     labels = np.arange(80) % 2
     images = np.zeros((80, 4, 4), dtype=np.float32)
     images[labels == 0, :, :2] = 1
@@ -172,7 +172,7 @@ def test_an_objective_of_few_labels_gets_them_at_every_step(toy, data):
     assert splits.train.labels[kept].bincount().tolist() == [3, 3]
     assert (splits.validation.labels >= 0).all() and (splits.test.labels >= 0).all()
     train(chosen, splits=splits)
-    trained = [(real, labelled) for real, labelled in FewLabels.seen if labelled is not None]
+    trained = [(real, labeled) for real, labeled in FewLabels.seen if labeled is not None]
     assert len(trained) == len(splits.train) // 16
     allowed = splits.train.images[kept]
     for (x, y), (few, labels) in trained:
@@ -192,7 +192,7 @@ def test_labels_that_nobody_asked_for_are_not_used(toy, data, tmp_path):
         FewLabels.seen.clear()
         assert (load_run_data(config(name, "few")).train.labels == -1).all()
         train(config(name, "few", **{"trainer.epochs": 1, "data.validation_fraction": 0}))
-        assert FewLabels.seen and all(labelled is None and (y == -1).all() for (_, y), labelled in FewLabels.seen)
+        assert FewLabels.seen and all(labeled is None and (y == -1).all() for (_, y), labeled in FewLabels.seen)
 
 
 def test_missing_and_unknown_labels_are_refused(toy, data):
@@ -200,8 +200,8 @@ def test_missing_and_unknown_labels_are_refused(toy, data):
         with pytest.raises(ConfigError, match=f"data.labels_per_class={labels}: .*{message}"):
             config(data, system, **{"data.labels_per_class": labels})
     splits = load_run_data(config(data))
-    trainer = GANTrainer(labelled_gan((1, 4, 4)), device="cpu", progress="none", batch_size=16)
-    for labels, message in ((splits.train.labels - 1, "32 of 64 examples are unlabelled"), (2, "labels from 0 to 1")):
+    trainer = GANTrainer(labeled_gan((1, 4, 4)), device="cpu", progress="none", batch_size=16)
+    for labels, message in ((splits.train.labels - 1, "32 of 64 examples are unlabeled"), (2, "labels from 0 to 1")):
         with pytest.raises(DataError, match=message):
             trainer.fit(splits.train.images, labels=torch.as_tensor(labels).expand(64))
 

@@ -33,7 +33,7 @@ def test_a_conditional_vae_generates_and_classifies(bars, quiet, precision):
     assert generative_classification(model, images, num_samples=20).accuracy(labels) > 0.97
     made = model.sample(100, torch.Generator().manual_seed(0))[:, 0]
     along = [made[k::2].std(dim).mean().item() for k, dim in ((0, 1), (0, 2), (1, 1), (1, 2))]
-    # Of class 0 columns are of one colour, of class 1 rows.
+    # Of class 0 columns are of one color, of class 1 rows.
     assert along[0] < 0.5 * along[1] and along[3] < 0.5 * along[2]
 
 

@@ -58,7 +58,7 @@ class LabelBesideZ(VAE):
         return self.likelihood.mean(self.decoder(torch.cat([mean, F.one_hot(labels, 2).to(mean.dtype)], -1)))
 
 
-def labelled_vae(event_shape: Sequence[int] = (1, 4, 4), latent_dim: int = 2, likelihood: str = "bernoulli") -> VAE:
+def labeled_vae(event_shape: Sequence[int] = (1, 4, 4), latent_dim: int = 2, likelihood: str = "bernoulli") -> VAE:
     """A conditional VAE in small.
 
     Args:
@@ -119,12 +119,12 @@ class TokenObjective:
 
 @pytest.fixture
 def registered(registry) -> None:
-    variational_system("labelled", "toy conditional VAE", labelled=True)(labelled_vae)
+    variational_system("labeled", "toy conditional VAE", labeled=True)(labeled_vae)
 
 
 @pytest.fixture
 def data(tmp_path) -> str:
-    """Bright left halves and bright upper halves of 4 x 4 pixels, grey, labelled."""
+    """Bright left halves and bright upper halves of 4 x 4 pixels, gray, labeled."""
     labels = np.arange(80) % 2
     images = np.full((80, 4, 4), 0.05, dtype=np.float32)
     images[labels == 0, :, :2] = 0.95
@@ -136,11 +136,11 @@ def data(tmp_path) -> str:
 def config(data: str, **overrides) -> RunConfig:
     settings = {"data.name": data, "trainer.progress": "none", "trainer.tensorboard": False, "trainer.device": "cpu"}
     settings |= {"trainer.epochs": 3, "trainer.batch_size": 16, "trainer.ema_decay": 0.9}
-    return RunConfig.for_system("labelled")().with_overrides(settings | overrides)
+    return RunConfig.for_system("labeled")().with_overrides(settings | overrides)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_a_labelled_system_trains_resumes_and_loads(registered, data, tmp_path, precision):
+def test_a_labeled_system_trains_resumes_and_loads(registered, data, tmp_path, precision):
     chosen = config(data, **{"trainer.precision": precision, "objective.beta": 0.5, "data.binarize": "stochastic"})
     train(chosen.with_overrides({"trainer.epochs": 5}), tmp_path / "whole")
     result = train(chosen, tmp_path / "parts")
@@ -173,14 +173,14 @@ def test_pixels_are_made_binary_and_labels_stay(images, quiet):
             return super().__call__(model, x, step=step, generator=generator)
 
     labels = torch.arange(70) % 2
-    VAETrainer(labelled_vae(), Watching(), **quiet, epochs=1, binarize="stochastic").fit(0.5 * images, labels=labels)
+    VAETrainer(labeled_vae(), Watching(), **quiet, epochs=1, binarize="stochastic").fit(0.5 * images, labels=labels)
     assert all(set(x.unique().tolist()) == {0.0, 1.0} for x, _ in seen)
     assert torch.equal(torch.cat([y for _, y in seen]).sort().values, labels.sort().values)
 
 
 def test_the_importance_weighted_bound_takes_labels_too(images):
     torch.manual_seed(0)
-    model = labelled_vae()
+    model = labeled_vae()
     pair = (images.repeat(20, 1, 1, 1), torch.arange(1400) % 2)
     generator = torch.Generator().manual_seed(0)
     one, many = (ImportanceWeightedBound(m)(model, pair, generator=generator).value.item() for m in (1, 200))
@@ -190,12 +190,12 @@ def test_the_importance_weighted_bound_takes_labels_too(images):
 
 
 def test_the_command_says_what_a_variational_system_is(registered, data, tmp_path):
-    text = CliRunner().invoke(app, ["train", "labelled", "--help"]).stdout
+    text = CliRunner().invoke(app, ["train", "labeled", "--help"]).stdout
     text = " ".join(text.replace("│", " ").split())
     assert "Train a toy conditional VAE" in text and "nats per example" in text and "players" not in text
     assert "--binarize" in text and "--beta" in text and "--early-stopping" in text
     flags = ["--data", data, "--beta", "0.3", "--binarize", "threshold", "--epochs", "1", "--device", "cpu"]
-    result = CliRunner().invoke(app, ["train", "labelled", *flags, "--progress", "none", "-o", str(tmp_path / "run")])
+    result = CliRunner().invoke(app, ["train", "labeled", *flags, "--progress", "none", "-o", str(tmp_path / "run")])
     assert result.exit_code == 0, result.output
     stored = RunConfig.from_toml(tmp_path / "run" / "config.toml")
     assert (stored.objective.beta, stored.data.binarize) == (0.3, "threshold")

@@ -34,11 +34,11 @@ def quiet() -> dict[str, object]:
 
 @pytest.fixture
 def pictures() -> torch.Tensor:
-    """50 grey pictures of 16 x 16 in [0, 1]: soft blobs, each at another place."""
+    """50 gray pictures of 16 x 16 in [0, 1]: soft blobs, each at another place."""
     generator = torch.Generator().manual_seed(6)
-    centres = 4 + 8 * torch.rand(50, 2, 1, 1, generator=generator)
+    centers = 4 + 8 * torch.rand(50, 2, 1, 1, generator=generator)
     rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
-    squared = (rows - centres[:, 0]).square() + (columns - centres[:, 1]).square()
+    squared = (rows - centers[:, 0]).square() + (columns - centers[:, 1]).square()
     return torch.exp(-squared / 12.0).unsqueeze(1)
 
 

@@ -39,7 +39,7 @@ def alone() -> dict:
 
 
 @pytest.mark.parametrize("name", runs.layers())
-def test_synchronised_batch_norm_is_batch_norm_of_the_joined_rows(ranks, name):
+def test_synchronized_batch_norm_is_batch_norm_of_the_joined_rows(ranks, name):
     """Values, gradients, second derivatives and running statistics, rows shared as 4 and 2."""
     layer = runs.layers()[name]
     expected = runs.derivatives(layer, runs.batch(name), 0)

@@ -24,7 +24,7 @@ def test_layout():
     ]
 
 
-def test_square_by_default_and_colour(tmp_path):
+def test_square_by_default_and_color(tmp_path):
     images = torch.rand(5, 3, 4, 6, generator=torch.Generator().manual_seed(0))
     grid = image_grid(images, padding=0)
     assert grid.shape == (8, 18, 3)

@@ -42,7 +42,7 @@ def test_refresh_hands_on_changed_weights():
     assert model.decoder.output.bias.dtype == torch.float32
 
 
-class NormalisedEncoder(nn.Module):
+class NormalizedEncoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.hidden = nn.Linear(4, 6)
@@ -55,9 +55,9 @@ class NormalisedEncoder(nn.Module):
         return self.mean(h), self.scale(h)
 
 
-def test_normalisation_keeps_float32_weights_and_one_set_of_statistics():
+def test_normalization_keeps_float32_weights_and_one_set_of_statistics():
     torch.manual_seed(0)
-    model = VAE(NormalisedEncoder(), nn.Linear(2, 4), event_shape=(4,), latent_dim=2, likelihood=BernoulliLikelihood())
+    model = VAE(NormalizedEncoder(), nn.Linear(2, 4), event_shape=(4,), latent_dim=2, likelihood=BernoulliLikelihood())
     found = gradients("bf16", model, torch.rand(32, 4))
     assert found["encoder.norm.weight"].dtype == torch.float32
     assert found["encoder.norm.weight"].abs().sum() > 0

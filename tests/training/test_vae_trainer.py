@@ -174,7 +174,7 @@ def test_other_objectives_train(build_vae, images, quiet):
 
 
 def test_pixels_are_drawn_anew_at_every_step(build_vae, images, quiet):
-    grey = 0.3 + 0.4 * images
+    gray = 0.3 + 0.4 * images
     seen: list[torch.Tensor] = []
 
     class Watching(ELBO):
@@ -183,7 +183,7 @@ def test_pixels_are_drawn_anew_at_every_step(build_vae, images, quiet):
                 seen.append(x)
             return super().__call__(model, x, step=step, generator=generator)
 
-    VAETrainer(build_vae(), Watching(), **quiet, epochs=2, binarize="stochastic").fit(grey[:16])
+    VAETrainer(build_vae(), Watching(), **quiet, epochs=2, binarize="stochastic").fit(gray[:16])
     assert len(seen) == 2
     assert all(set(x.unique().tolist()) == {0.0, 1.0} for x in seen)
     assert not torch.equal(seen[0].sort(0).values, seen[1].sort(0).values)

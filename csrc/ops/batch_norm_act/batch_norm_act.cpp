@@ -88,7 +88,7 @@ Tensor channel_statistics(const Tensor& input_) {
   return statistics;
 }
 
-// ---- normalisation
+// ---- normalization
 // ---------------------------------------------------------------------------------------------------
 
 // One number a channel, or a constant where the tensor is missing.
@@ -195,7 +195,7 @@ std::tuple<Tensor, Tensor> batch_norm_moments(const Tensor& statistics, int64_t 
   return {kept_mean, kept_invstd};
 }
 
-void normalise_into(const Tensor& output, const BatchNormInputs& in, int64_t activation, double negative_slope) {
+void normalize_into(const Tensor& output, const BatchNormInputs& in, int64_t activation, double negative_slope) {
   const auto kernel = batch_norm_kernels().forward[static_cast<int>(element_of(in.input, "input"))];
   with_accumulation_type(in.input, [&](auto zero) {
     BatchNormCall<decltype(zero)> call(in, activation, negative_slope);
@@ -210,7 +210,7 @@ Tensor batch_norm_act(const Tensor& input, const Tensor& mean, const Tensor& inv
   check_input(input);
   const BatchNormInputs in(input, mean, invstd, weight, bias);
   const Tensor output = empty_strided_like(in.input);
-  normalise_into(output, in, activation, negative_slope);
+  normalize_into(output, in, activation, negative_slope);
   return output;
 }
 
@@ -220,8 +220,8 @@ void batch_norm_act_(const Tensor& input, const Tensor& mean, const Tensor& invs
   check_input(input);
   const BatchNormInputs in(input, mean, invstd, weight, bias);
   STD_TORCH_CHECK(in.input.const_data_ptr() == input.const_data_ptr(),
-                  "deepgen_fast: input must be dense to be normalised in place");
-  normalise_into(input, in, activation, negative_slope);
+                  "deepgen_fast: input must be dense to be normalized in place");
+  normalize_into(input, in, activation, negative_slope);
 }
 
 std::tuple<Tensor, Tensor, Tensor> batch_norm_act_backward(const Tensor& grad_output, const Tensor& input,

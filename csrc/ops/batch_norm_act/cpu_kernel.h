@@ -1,4 +1,4 @@
-// Batch normalisation with an activation: statistics, forward, and the two passes of backward.
+// Batch normalization with an activation: statistics, forward, and the two passes of backward.
 // Included once per instruction set, see cpu/instruction_set.h.
 
 // A channel's parameters beside the elements of a row: one an element, or the same 16 all along.

@@ -1,4 +1,4 @@
-// Batch normalisation and the activation after it: output = activation((x - mean) * invstd * weight + bias), and its
+// Batch normalization and the activation after it: output = activation((x - mean) * invstd * weight + bias), and its
 // backward, per element; the statistics' combination and the coefficients of a channel, in double.
 #pragma once
 

@@ -37,7 +37,7 @@ __device__ __forceinline__ TilePosition position(const TileRange& range, int64_t
   return {image, (line - image * range.rows) * kOutputs, column * kOutputs};
 }
 
-// N neighbouring channels.
+// N neighboring channels.
 template <int N>
 __device__ __forceinline__ void load_pack(const float* source, float (&values)[N]) {
   load<N == kWide>(source, N, values);

@@ -207,9 +207,9 @@ struct ImageWork {
     const double count = rows * columns;
     // The tile's mean carries a rounding error, which its deviations were taken from: (sum - count mean) corrects it.
     for (int l = 0; l < extent.count; ++l) {
-      const double total = lane[0][l], centre = lane[1][l];
+      const double total = lane[0][l], center = lane[1][l];
       to[l] += total;
-      to[out_channels + l] += total * centre * 2.0 - count * centre * centre;
+      to[out_channels + l] += total * center * 2.0 - count * center * center;
       to[2 * out_channels + l] += lane[2][l];
     }
   }

@@ -5,7 +5,7 @@
 
 namespace dgf {
 
-// At least `bytes` bytes, aligned to a page, not initialised; valid until this thread's next call. Other threads (of
+// At least `bytes` bytes, aligned to a page, not initialized; valid until this thread's next call. Other threads (of
 // this call, of calls made at the same time, of a forked child) have their own. Freed when the thread ends.
 void* thread_workspace(int64_t bytes);
 

@@ -21,7 +21,7 @@ void transposed_rows(const FewChannelsArguments& a, int64_t image, int64_t begin
   PixelRows<T> small(a, image);
   const V slope((A)a.negative_slope);
   const A *scale = (const A*)a.scale, *shift = (const A*)a.shift;
-  // The tap groups at most `group` numbers wide that make `stride` neighbouring pixels; the last one may be narrower.
+  // The tap groups at most `group` numbers wide that make `stride` neighboring pixels; the last one may be narrower.
   const LaneMask<V> last_group((s.kernel - (reach - 1) * s.stride) * s.b);
   int64_t known = -1;  // small rows up to here have been multiplied
   for (int64_t y = begin; y < end; ++y) {

@@ -80,7 +80,7 @@ std::vector<A> channel_numbers(const std::optional<Tensor>& given, const Tensor&
 }
 
 // Calls work(image, begin, end) for bands of rows of every image's output. A band of fewer than `least` rows is not
-// worth what neighbouring bands do twice.
+// worth what neighboring bands do twice.
 template <class F>
 void over_bands(int64_t batch, int64_t rows, int64_t least, F work) {
   if (batch == 0 || rows == 0) return;

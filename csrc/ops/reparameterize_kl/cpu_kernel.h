@@ -2,7 +2,7 @@
 // Included once per instruction set, see cpu/instruction_set.h. A span's rows are examples; samples are walked inside.
 #include "cpu/noise.h"
 
-// Noise in cache: 4096 floats, enough rows (or enough of one long row) to amortise the per-tile work.
+// Noise in cache: 4096 floats, enough rows (or enough of one long row) to amortize the per-tile work.
 constexpr int64_t kNoiseTile = 4096;
 // Columns whose sums over samples are held while the samples go by: one lane-block of counters.
 constexpr int64_t kSampleTile = 4 * kLanes;

@@ -28,10 +28,10 @@ class Accelerated(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name == "qconfig" and value is not None:  # what quantisation first gives to every module
+        if name == "qconfig" and value is not None:  # what quantization first gives to every module
             warnings.warn(
-                f"an accelerated {type(self).__name__} is not quantised, and stays in floating point: call "
-                "deepgen_fast.restore(model) before quantising or fusing layers",
+                f"an accelerated {type(self).__name__} is not quantized, and stays in floating point: call "
+                "deepgen_fast.restore(model) before quantizing or fusing layers",
                 stacklevel=2,
             )
 
@@ -78,18 +78,18 @@ def deepcopy_by_attributes(self: Any, memo: dict[int, Any]) -> Any:
 _made: WeakKeyDictionary[type, WeakValueDictionary[type, type]] = WeakKeyDictionary()
 
 
-def standing_in(plain: type, behaviour: type[Accelerated]) -> type:
-    """The class that stands in for ``plain``: ``behaviour`` in front of it, under its name.
+def standing_in(plain: type, behavior: type[Accelerated]) -> type:
+    """The class that stands in for ``plain``: ``behavior`` in front of it, under its name.
 
     The module it says it comes from is the plain class's as well, for tools that take layers of ``torch.nn`` as the
     units of a model (torch.fx's tracers).
     """
     made = _made.setdefault(plain, WeakValueDictionary())
-    found = made.get(behaviour)
+    found = made.get(behavior)
     if found is None:
         names = ("__module__", "__qualname__", "__doc__")
         namespace = {name: getattr(plain, name) for name in names} | {"_plain_class": plain}
-        found = made.setdefault(behaviour, type(plain)(plain.__name__, (behaviour, plain), namespace))
+        found = made.setdefault(behavior, type(plain)(plain.__name__, (behavior, plain), namespace))
     return found
 
 
@@ -103,18 +103,18 @@ def plain_class(cls: type) -> type:
     return _on_other_bases(cls, tuple(plain_class(base) for base in cls.__bases__))
 
 
-def accelerated_class(cls: type, behaviour: type[Accelerated], injected: bool) -> type:
+def accelerated_class(cls: type, behavior: type[Accelerated], injected: bool) -> type:
     """The class that stands in for ``cls``.
 
     Args:
         cls: a plain class.
-        behaviour: what it gets.
+        behavior: what it gets.
         injected: the class was made for its one module by a parametrization, which expects to find its own class
             when it goes: what it was made of is accelerated.
     """
     if injected:
-        return _on_other_bases(cls, tuple(standing_in(base, behaviour) for base in cls.__bases__))
-    return standing_in(cls, behaviour)
+        return _on_other_bases(cls, tuple(standing_in(base, behavior) for base in cls.__bases__))
+    return standing_in(cls, behavior)
 
 
 def _on_other_bases(cls: type, bases: tuple[type, ...]) -> type:

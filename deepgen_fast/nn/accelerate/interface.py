@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from deepgen_fast.nn import layers
 from deepgen_fast.nn.accelerate.classes import Accelerated, accelerated_class, restore_class
-from deepgen_fast.nn.accelerate.modules import BEHAVIOURS
+from deepgen_fast.nn.accelerate.modules import BEHAVIORS
 from deepgen_fast.nn.blocks import Block
 from deepgen_fast.nn.selection import forget_left
 
@@ -35,7 +35,7 @@ def accelerate(model: M) -> M:
     to rounding, its memory format the plain model's.
 
     Left as they are, :func:`explain` says which and why: layers with a forward of their own, grouped or dilated
-    convolutions, padding other than zeros, lazy layers before their first batch, TorchScript and quantised modules.
+    convolutions, padding other than zeros, lazy layers before their first batch, TorchScript and quantized modules.
 
     A pickle of the model (``torch.save(model, ...)``) holds the plain one, so that it loads where this library is not
     installed; accelerate again after loading. ``copy.deepcopy`` gives an accelerated copy. ``torch.export`` and
@@ -43,7 +43,7 @@ def accelerate(model: M) -> M:
     ``type(layer) is nn.Conv2d`` is false, as it is of a parametrized layer; ``isinstance`` and the class's name hold.
 
     ``torch.ao.quantization`` and its fusion of layers know plain classes alone: :func:`restore` a model before
-    quantising or fusing it; its accelerated layers would stay in floating point, which a warning says.
+    quantizing or fusing it; its accelerated layers would stay in floating point, which a warning says.
 
     Args:
         model: any module; modules added to it later are left plain until ``accelerate`` is called again.
@@ -61,8 +61,8 @@ def accelerate(model: M) -> M:
     check_module(model)
     for module in _open_modules(model):
         if not isinstance(module, Accelerated) and why_left(module) is None:
-            behaviour = BEHAVIOURS[layers.role(module) or ""]
-            module.__class__ = accelerated_class(type(module), behaviour, _injected(module))
+            behavior = BEHAVIORS[layers.role(module) or ""]
+            module.__class__ = accelerated_class(type(module), behavior, _injected(module))
     forget_left(model)
     return model
 
@@ -92,7 +92,7 @@ def closed(module: nn.Module) -> str | None:
         return "a TorchScript module"
     if isinstance(module, Block):
         return "a block of this library, which runs its fused operator by itself"
-    return "quantised, or on the way to it" if type(module).__module__.startswith("torch.ao.") else None
+    return "quantized, or on the way to it" if type(module).__module__.startswith("torch.ao.") else None
 
 
 def _open_modules(model: nn.Module) -> list[nn.Module]:
@@ -116,7 +116,7 @@ def why_left(module: Any) -> str | None:
     if isinstance(module, LazyModuleMixin):
         return "lazy: call accelerate again after the first batch"
     role = layers.role(module)
-    if role not in BEHAVIOURS:
+    if role not in BEHAVIORS:
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Sequential)):
             return f"{cls.__name__} has a forward of its own"
         return "not a layer that this library computes"

@@ -138,9 +138,9 @@ def _run_at(sequence: Sequence[nn.Module], start: int, value: Any = None) -> Run
     return None
 
 
-BEHAVIOURS: dict[str, type[Accelerated]] = {
+BEHAVIORS: dict[str, type[Accelerated]] = {
     layers.CONVOLUTION: AcceleratedConv2d,
     layers.TRANSPOSED_CONVOLUTION: AcceleratedConvTranspose2d,
     layers.SEQUENTIAL: AcceleratedSequential,
 }
-layers.ROLES.update({behaviour.forward: role for role, behaviour in BEHAVIOURS.items()})
+layers.ROLES.update({behavior.forward: role for role, behavior in BEHAVIORS.items()})

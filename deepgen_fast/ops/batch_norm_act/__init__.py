@@ -1,1 +1,1 @@
-"""Batch normalisation and the activation after it: statistics, then one pass; two passes backward."""
+"""Batch normalization and the activation after it: statistics, then one pass; two passes backward."""

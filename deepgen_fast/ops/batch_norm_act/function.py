@@ -1,4 +1,4 @@
-"""Batch normalisation of a convolution's output, with the activation after it."""
+"""Batch normalization of a convolution's output, with the activation after it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_numbers(norm: Norm, training: bool) -> None:
         raise ValueError(f"eps must be {expected}, got {norm.eps!r}")
 
 
-def normalise_by_batch(
+def normalize_by_batch(
     input: Tensor,
     statistics: Tensor | None,
     norm: Norm,
@@ -48,7 +48,7 @@ def normalise_by_batch(
     backend: str,
     reusable: bool = False,
 ) -> Tensor:
-    """Training mode: normalise by the batch's statistics, activate, and move the running statistics.
+    """Training mode: normalize by the batch's statistics, activate, and move the running statistics.
 
     Args:
         input: ``[batch, channels, height, width]``.
@@ -125,7 +125,7 @@ def _move(buffer: Tensor, towards: Tensor, momentum: float) -> None:
 
 
 def running_moments(norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / standard deviation that evaluation normalises by: copies, for a backward after the next training
+    """Mean and 1 / standard deviation that evaluation normalizes by: copies, for a backward after the next training
     step, which moves the running statistics and no version."""
     assert norm.running_mean is not None and norm.running_var is not None
     wide = accumulation_dtype(dtype)
@@ -133,7 +133,7 @@ def running_moments(norm: Norm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return norm.running_mean.detach().to(wide, copy=True), invstd
 
 
-def normalise_by_running(
+def normalize_by_running(
     input: Tensor, norm: Norm, activation: int, negative_slope: float, backend: str, reusable: bool = False
 ) -> Tensor:
     """Evaluation mode: running statistics are constants, parameters may be trained; ``reusable`` as above."""
@@ -146,7 +146,7 @@ def normalise_by_running(
 
 
 def folded(norm: Norm, bias: Tensor | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Scale and shift that a convolution's epilogue applies in place of its bias and of the normalisation."""
+    """Scale and shift that a convolution's epilogue applies in place of its bias and of the normalization."""
     mean, invstd = running_moments(norm, torch.float64)
     scale = invstd if norm.weight is None else invstd * norm.weight
     shift = (-mean if bias is None else bias - mean) * scale

@@ -1,4 +1,4 @@
-"""Plain-torch specification of batch normalisation and activation, and its backward as differentiable torch code."""
+"""Plain-torch specification of batch normalization and activation, and its backward as differentiable torch code."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def moments(input: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     return mean, torch.rsqrt(variance + eps)
 
 
-def _normalise(
+def _normalize(
     input: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """The normalised input, and the activation's argument."""
+    """The normalized input, and the activation's argument."""
     dtype = accumulation_dtype(input.dtype)
-    normalised = (input.to(dtype) - mean.to(dtype).view(-1, 1, 1)) * invstd.to(dtype).view(-1, 1, 1)
-    argument = normalised if weight is None else normalised * weight.to(dtype).view(-1, 1, 1)
-    return normalised, argument if bias is None else argument + bias.to(dtype).view(-1, 1, 1)
+    normalized = (input.to(dtype) - mean.to(dtype).view(-1, 1, 1)) * invstd.to(dtype).view(-1, 1, 1)
+    argument = normalized if weight is None else normalized * weight.to(dtype).view(-1, 1, 1)
+    return normalized, argument if bias is None else argument + bias.to(dtype).view(-1, 1, 1)
 
 
 def batch_norm_act(
@@ -41,7 +41,7 @@ def batch_norm_act(
     negative_slope: float,
 ) -> Tensor:  # fmt: skip
     """act((input - mean) * invstd * weight + bias), statistics and parameters of shape ``[channels]``."""
-    _, argument = _normalise(input, mean, invstd, weight, bias)
+    _, argument = _normalize(input, mean, invstd, weight, bias)
     return activate(argument, activation, negative_slope).to(input.dtype)
 
 
@@ -51,20 +51,20 @@ def batch_norm_act_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of input, weight and bias; in ``training``, mean and invstd are functions of the input.
 
-    Batch normalisation takes from the incoming gradient its mean, and its part along the normalised input.
+    Batch normalization takes from the incoming gradient its mean, and its part along the normalized input.
     """
-    normalised, argument = _normalise(input, mean, invstd, weight, bias)
+    normalized, argument = _normalize(input, mean, invstd, weight, bias)
     grad = gradient_from_argument(grad_output.to(argument.dtype), argument, activation, negative_slope)
     grad_input = grad_weight = grad_bias = grad.new_empty(0)
     if need_affine or training:
         # In float64, as the kernels add: the sums are long.
-        grad_weight = (grad * normalised).sum(_OTHERS, dtype=torch.float64).to(grad.dtype)
+        grad_weight = (grad * normalized).sum(_OTHERS, dtype=torch.float64).to(grad.dtype)
         grad_bias = grad.sum(_OTHERS, dtype=torch.float64).to(grad.dtype)
     if need_input:
         scale = invstd.to(argument.dtype) if weight is None else invstd.to(argument.dtype) * weight.to(argument.dtype)
         if training:
             count = max(input.numel() // max(input.shape[1], 1), 1)
-            along = normalised * (grad_weight / count).view(-1, 1, 1)
+            along = normalized * (grad_weight / count).view(-1, 1, 1)
             grad = grad - (grad_bias / count).view(-1, 1, 1) - along
         grad_input = (grad * scale.view(-1, 1, 1)).to(input.dtype)
     return grad_input, grad_weight, grad_bias
@@ -76,16 +76,16 @@ def batch_norm_act_tangent(
     training: bool,
 ) -> Tensor:  # fmt: skip
     """What these tangents make the output move by, to first order; in ``training`` through mean and invstd as well."""
-    normalised, argument = _normalise(input, mean, invstd, weight, bias)
+    normalized, argument = _normalize(input, mean, invstd, weight, bias)
     wide = argument.dtype
     tangent = torch.zeros_like(argument)
     if tangent_input is not None:
-        # Normalisation takes from a tangent what it takes from a gradient: its derivative is symmetric.
+        # Normalization takes from a tangent what it takes from a gradient: its derivative is symmetric.
         tangent, _, _ = batch_norm_act_backward(
             tangent_input.to(wide), input.to(wide), mean, invstd, weight, bias, NONE, 0.0, training, True, False
         )
     if tangent_weight is not None:
-        tangent = tangent + normalised * tangent_weight.to(wide).view(-1, 1, 1)
+        tangent = tangent + normalized * tangent_weight.to(wide).view(-1, 1, 1)
     if tangent_bias is not None:
         tangent = tangent + tangent_bias.to(wide).view(-1, 1, 1)
     return gradient_from_argument(tangent, argument, activation, negative_slope).to(input.dtype)

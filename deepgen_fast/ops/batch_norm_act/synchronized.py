@@ -1,4 +1,4 @@
-"""Batch normalisation by the statistics of a batch that several processes share.
+"""Batch normalization by the statistics of a batch that several processes share.
 
 Forward: each process takes the statistics of its rows, and one ``all_gather`` joins them. Backward: its two sums over
 the batch are added up over the processes. ``nn.SyncBatchNorm`` does the same on GPUs alone; this runs wherever
@@ -116,19 +116,19 @@ def _through_statistics(
     along, offset = sums / count
     scale = (invstd if weight is None else invstd * weight.to(invstd.dtype)).double()
     wide = invstd.dtype
-    # Centred first, so that nothing cancels however large the mean.
-    centred = input.to(wide) - _view(mean)
-    return torch.addcmul(_view((scale * offset).to(wide)), centred, _view((scale * along * invstd).to(wide)))
+    # Centered first, so that nothing cancels however large the mean.
+    centered = input.to(wide) - _view(mean)
+    return torch.addcmul(_view((scale * offset).to(wide)), centered, _view((scale * along * invstd).to(wide)))
 
 
 def _view(channels: Tensor) -> Tensor:
     return channels.view(-1, 1, 1)
 
 
-def normalise_by_processes(
+def normalize_by_processes(
     input: Tensor, norm: Norm, activation: int, negative_slope: float, backend: str, group: Any = None
 ) -> Tensor:
-    """Training mode: normalise by the statistics of all processes' rows, activate, and move the running statistics.
+    """Training mode: normalize by the statistics of all processes' rows, activate, and move the running statistics.
 
     Args:
         input: ``[batch, channels, height, width]``, the rows here.
@@ -138,7 +138,7 @@ def normalise_by_processes(
         RuntimeError: under torch.func, which knows no other processes, and in forward mode.
     """
     if transforming() or forward_mode():
-        raise RuntimeError("synchronised batch norm does not run under torch.func transforms, nor in forward mode")
+        raise RuntimeError("synchronized batch norm does not run under torch.func transforms, nor in forward mode")
     check_numbers(norm, training=True)
     launch = launcher("channel_statistics", input, backend)
     here = input.numel() // max(input.shape[1], 1)

@@ -1,4 +1,4 @@
-"""Triton kernels of batch normalisation and the activation after it, on images in either layout.
+"""Triton kernels of batch normalization and the activation after it, on images in either layout.
 
 A tile is pixels by channels; where images are planar, each channel's pixels contiguous, it is pixels of one channel.
 

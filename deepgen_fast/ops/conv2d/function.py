@@ -39,7 +39,7 @@ def conv2d(
     Under autocast the operands are cast to its dtype, as for PyTorch's convolutions.
 
     NaN, infinity and range: by minimal filtering the outputs whose window holds a NaN or an infinity are not finite,
-    and so may be their neighbours of the same tile (``4 * stride`` pixels of the larger image along an axis); other
+    and so may be their neighbors of the same tile (``4 * stride`` pixels of the larger image along an axis); other
     tiles and images are untouched, bitwise. Its sums of inputs may overflow where the outputs are finite (inputs near
     1e37), and its error is relative to the largest numbers of a tile: beside one large pixel small ones lose their
     digits. ``algorithm="direct"`` is PyTorch's operator in all of this.

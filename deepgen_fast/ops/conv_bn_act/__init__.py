@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation and activation, one layer of a discriminator."""
+"""Convolution, batch normalization and activation, one layer of a discriminator."""
 
 from deepgen_fast.ops.conv_bn_act.function import conv_bn_act
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from deepgen_fast.ops.batch_norm_act.function import Norm
 from deepgen_fast.ops.checks import check_flag
 from deepgen_fast.ops.convolution.arguments import check_activation, check_operands
-from deepgen_fast.ops.convolution.normalised import check_norm, conv_act, conv_norm_act, recorded_layer
+from deepgen_fast.ops.convolution.normalized import check_norm, conv_act, conv_norm_act, recorded_layer
 from deepgen_fast.ops.memory_format import owned
 from deepgen_fast.tracing import symbolic
 
@@ -32,7 +32,7 @@ def conv_bn_act(
     algorithm: str = "auto",
     backend: str = "auto",
 ) -> Tensor:
-    """Convolution, batch normalisation and activation: one layer of a DCGAN's discriminator.
+    """Convolution, batch normalization and activation: one layer of a DCGAN's discriminator.
 
     Replaces::
 
@@ -40,21 +40,21 @@ def conv_bn_act(
         y = F.batch_norm(y, running_mean, running_var, bn_weight, bn_bias, training, momentum, eps)
         y = activation(y)
 
-    In training the batch's statistics are taken while the convolution writes its output, and one more pass normalises
+    In training the batch's statistics are taken while the convolution writes its output, and one more pass normalizes
     and activates; backward of both takes two passes. In evaluation everything happens while the output is written, but
-    where gradients are needed: then normalisation and activation are one pass. Differentiable to any order.
+    where gradients are needed: then normalization and activation are one pass. Differentiable to any order.
 
     Args:
         x: ``[batch, in_channels, height, width]``.
         weight: ``[out_channels, in_channels, kernel_height, kernel_width]``, of x's dtype.
-        bias: ``[out_channels]``, or None; needless before a normalisation.
+        bias: ``[out_channels]``, or None; needless before a normalization.
         running_mean, running_var: ``[out_channels]``. In training moved in place by ``momentum``, the variance
-            unbiased; in evaluation what normalises.
-        bn_weight, bn_bias: ``[out_channels]``, the affine map after normalisation, or None.
-        training: normalise by the batch's own statistics; without effect where ``normalize`` is False.
+            unbiased; in evaluation what normalizes.
+        bn_weight, bn_bias: ``[out_channels]``, the affine map after normalization, or None.
+        training: normalize by the batch's own statistics; without effect where ``normalize`` is False.
         momentum: share of the new batch in the running statistics.
         eps: added to the variance; positive in training, at least 0 in evaluation.
-        normalize: False leaves batch normalisation out (a DCGAN's first and last layers).
+        normalize: False leaves batch normalization out (a DCGAN's first and last layers).
         activation: ``"none"`` or None, ``"relu"``, ``"leaky_relu"``, ``"tanh"`` or ``"sigmoid"``.
         negative_slope: of a leaky ReLU; 0.2 as in DCGAN.
         stride, padding, algorithm, backend: as for ``conv2d``.
@@ -62,7 +62,7 @@ def conv_bn_act(
     Statistics are taken in float64 whatever the inputs, so they lose nothing on large batches.
 
     Returns:
-        What ``conv2d`` returns, normalised and activated.
+        What ``conv2d`` returns, normalized and activated.
 
     Raises:
         TypeError, ValueError, RuntimeError: as for ``conv2d``.

@@ -1,4 +1,4 @@
-"""Transposed convolution, batch normalisation and activation, one layer of a generator."""
+"""Transposed convolution, batch normalization and activation, one layer of a generator."""
 
 from deepgen_fast.ops.conv_transpose_bn_act.function import conv_transpose_bn_act
 

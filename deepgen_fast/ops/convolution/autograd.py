@@ -1,6 +1,6 @@
 """The three mutually recursive autograd Functions: each one's backward is made of the other two.
 
-Their backward, of any order, honours ``needs_input_grad`` and runs on the kernels that the cost model chooses.
+Their backward, of any order, honors ``needs_input_grad`` and runs on the kernels that the cost model chooses.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _GENERATOR = ("generator_loss",)
 _ACCURACIES = ("discriminator_real_accuracy", "discriminator_fake_accuracy")
 
 
-def _judgement(loss: AdversarialLoss, decision: float | None) -> Tensor:
+def _judgment(loss: AdversarialLoss, decision: float | None) -> Tensor:
     """Sums over examples of what ``_DISCRIMINATOR`` names, float64."""
     assert loss.real_logits is not None
     real, fake = loss.real_logits.double(), loss.fake_logits.double()
@@ -84,7 +84,7 @@ def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise)
             with evaluation_mode(model.generator):
                 fake = model.generate(model.draw_latent(rows, noise, real))
             loss = plain.discriminator_loss(model, real, fake)
-            sums += _judgement(loss, objective.decision).cpu()
+            sums += _judgment(loss, objective.decision).cpu()
             for name, value in loss.parts.items():
                 total, seen = parts.get(name, (0.0, 0))
                 parts[name] = total + float(value) * rows, seen + rows
@@ -111,7 +111,7 @@ class Balance:
     def of_discriminator(self, loss: AdversarialLoss) -> Tensor:
         """What a discriminator's step adds to ``sums``."""
         rows = float(len(loss.fake_logits))
-        own = _judgement(loss, self._decision)
+        own = _judgment(loss, self._decision)
         head = torch.cat([own, own.new_tensor([rows, 0.0, 0.0])])
         return self._with_parts(head, loss, "discriminator", rows)
 

@@ -15,7 +15,7 @@ from deepgen_fast.training.state.adam import build_adam
 
 
 class Player:
-    """The parameters that one optimiser moves, and how.
+    """The parameters that one optimizer moves, and how.
 
     Args:
         parameters: those that are frozen stay so.
@@ -45,7 +45,7 @@ class Player:
             share: this process's part of the batch's rows.
         """
         precision.zero_grad(self.parameters)
-        # Weighed before backward: through synchronised statistics, each process's loss reaches the others' rows.
+        # Weighed before backward: through synchronized statistics, each process's loss reaches the others' rows.
         (loss if self._processes.alone else loss * share).backward()
         precision.collect_gradients(self.parameters)
         self._processes.sum_gradients(self.parameters)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepgen_fast.config.gan import GANTrainerConfig
 from deepgen_fast.config.sections import ConfigError
-from deepgen_fast.data import Batches, LabelledExamples, LoaderBatches
+from deepgen_fast.data import Batches, LabeledExamples, LoaderBatches
 from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.metrics.diversity import comparable, diversity
 from deepgen_fast.models import GAN, AdversarialModel, check_model, is_image
@@ -104,7 +104,7 @@ class GANTrainer(Trainer):
         self._balance = Balance(self.objective.parts_of(self.model), self.objective.decision, self.device)
         self._beside = torch.empty(0)
         self._reference: Tensor | None = None
-        self._labelled: LabelledExamples | None = None
+        self._labeled: LabeledExamples | None = None
 
     def fit(self, *data: Any, **options: Any) -> TrainingResult:
         """As ``Trainer.fit``; batch norms see the rows of all processes where the settings say so."""
@@ -136,13 +136,13 @@ class GANTrainer(Trainer):
             check_unit_range(examples, name=name, who=who, otherwise="output='linear'")
 
     def prepare(self, batches: Batches) -> None:
-        """Make the copy of the networks that computes, and pick the real examples to normalise by, to compare with and
+        """Make the copy of the networks that computes, and pick the real examples to normalize by, to compare with and
         to learn labels from."""
         judge: Any = self.model.discriminator
         if isinstance(judge, ReferenceBatch):
             judge.set(self.model.from_data(_some_examples(batches, len(judge.reference)).to(self.device)))
         self._precision = build_precision(self.config.precision, self.model)
-        self._labelled = LabelledExamples(batches) if self.semi_supervised else None
+        self._labeled = LabeledExamples(batches) if self.semi_supervised else None
         self._beside = _some_examples(batches, _COMPARED).to(self.device)
         reference = self.model.to_data(self.model.from_data(self._beside))
         self._reference = reference if comparable(reference) else None
@@ -195,11 +195,11 @@ class GANTrainer(Trainer):
         latent = model.draw_latent(count, noise, real)
         with torch.set_grad_enabled(reuse):
             fake = model.generate(latent)
-        labelled: dict[str, Any] = {}
-        if self._labelled:
+        labeled: dict[str, Any] = {}
+        if self._labeled:
             # As many as the batch has, so that a process's part of them is its part of the batch.
-            labelled["labelled"] = model.from_data(self._labelled.draw(count, noise))
-        loss = objective.discriminator_loss(model, real, fake, step=step, noise=noise, **labelled)
+            labeled["labeled"] = model.from_data(self._labeled.draw(count, noise))
+        loss = objective.discriminator_loss(model, real, fake, step=step, noise=noise, **labeled)
         added = self.processes.sum(self._balance.of_discriminator(loss))
         mean = self._balance.discriminator_loss(added)
         self._look(mean, "the discriminator's loss", step)
@@ -266,7 +266,7 @@ class GANTrainer(Trainer):
             return model.decode(model.draw_beside(self._beside[:count], noise))
         return model.decode(model.draw_latent(count, noise))
 
-    def summarise(self, record: dict[str, Any]) -> Summary:
+    def summarize(self, record: dict[str, Any]) -> Summary:
         """Both losses, and D of real and generated examples."""
         generator = f"{record['generator_loss']:.2f}" if "generator_loss" in record else "-"
         losses = f"D {record['discriminator_loss']:.2f} G {generator}"

@@ -1,4 +1,4 @@
-"""Arithmetic of the networks during training; weights, optimiser and averages stay in float32."""
+"""Arithmetic of the networks during training; weights, optimizer and averages stay in float32."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from deepgen_fast.example import Example, cast_floats
 from deepgen_fast.nn import VirtualBatchNorm
 
-# Normalisation keeps float32 weights: it reads bfloat16 activations either way.
+# Normalization keeps float32 weights: it reads bfloat16 activations either way.
 _FLOAT32_MODULES = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, VirtualBatchNorm)
 
 

@@ -19,7 +19,7 @@ def image_grid(images: Tensor, columns: int | None = None, padding: int = 2) -> 
         padding: pixels around each image.
 
     Returns:
-        uint8 ``[rows, columns]`` for grey images, ``[rows, columns, 3]`` for colour.
+        uint8 ``[rows, columns]`` for gray images, ``[rows, columns, 3]`` for color.
 
     Raises:
         ValueError: for another shape, or no images.

@@ -19,7 +19,7 @@ class Summary(NamedTuple):
     bar: str
 
 
-def summarise_vae(record: dict[str, Any]) -> Summary:
+def summarize_vae(record: dict[str, Any]) -> Summary:
     """Loss and its two parts."""
     loss = f"loss {record['train_loss']:.2f}"
     best = "*" if record.get("best") else ""
@@ -29,7 +29,7 @@ def summarise_vae(record: dict[str, Any]) -> Summary:
     return Summary(line, f"{loss}{validation}")
 
 
-Summarise = Callable[[dict[str, Any]], Summary]
+Summarize = Callable[[dict[str, Any]], Summary]
 
 
 class Progress(Protocol):
@@ -68,9 +68,9 @@ class Silent:
 class Lines(Silent):
     """A line for the first and the last epoch, and between them at most one every two seconds."""
 
-    def __init__(self, stream: TextIO | None = None, summarise: Summarise = summarise_vae) -> None:
+    def __init__(self, stream: TextIO | None = None, summarize: Summarize = summarize_vae) -> None:
         self._stream = stream
-        self._summarise = summarise
+        self._summarize = summarize
         self._last = -float("inf")
         self._started = 0.0
         self._first_step = self._total_steps = self._total_epochs = 0
@@ -87,7 +87,7 @@ class Lines(Silent):
         done = record["step"] - self._first_step
         left = (self._total_steps - record["step"]) * (now - self._started) / max(done, 1)
         eta = f"  ETA {format_seconds(left)}" if left > 0 else ""
-        self.message(f"epoch {record['epoch']}/{self._total_epochs}  {self._summarise(record).line}{eta}")
+        self.message(f"epoch {record['epoch']}/{self._total_epochs}  {self._summarize(record).line}{eta}")
 
     def message(self, text: str) -> None:
         print(text, file=self._stream or sys.stderr, flush=True)
@@ -96,7 +96,7 @@ class Lines(Silent):
 class Bar:
     """A rich progress bar of the run's steps, drawn a few times a second by the training loop itself."""
 
-    def __init__(self, stream: TextIO | None = None, summarise: Summarise = summarise_vae) -> None:
+    def __init__(self, stream: TextIO | None = None, summarize: Summarize = summarize_vae) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
@@ -111,7 +111,7 @@ class Bar:
             console=Console(file=stream) if stream is not None else Console(stderr=True),
             auto_refresh=False,
         )
-        self._summarise = summarise
+        self._summarize = summarize
         self._task: Any = None
         self._last = 0.0
 
@@ -130,7 +130,7 @@ class Bar:
 
     def epoch_ended(self, record: dict[str, Any]) -> None:
         self._bar.update(
-            self._task, completed=record["step"], epoch=record["epoch"], summary=self._summarise(record).bar
+            self._task, completed=record["step"], epoch=record["epoch"], summary=self._summarize(record).bar
         )
 
     def message(self, text: str) -> None:
@@ -148,7 +148,7 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
-def build_progress(kind: str, summarise: Summarise = summarise_vae) -> Progress:
+def build_progress(kind: str, summarize: Summarize = summarize_vae) -> Progress:
     """``"bar"``, ``"lines"``, ``"none"``, or ``"auto"``: a bar when standard error is a terminal, else lines.
 
     Raises:
@@ -157,9 +157,9 @@ def build_progress(kind: str, summarise: Summarise = summarise_vae) -> Progress:
     if kind == "auto":
         kind = "bar" if sys.stderr.isatty() else "lines"
     if kind == "bar":
-        return Bar(summarise=summarise)
+        return Bar(summarize=summarize)
     if kind == "lines":
-        return Lines(summarise=summarise)
+        return Lines(summarize=summarize)
     if kind == "none":
         return Silent()
     raise ValueError(f"progress: expected 'auto', 'bar', 'lines' or 'none', got {kind!r}")

@@ -1,4 +1,4 @@
-"""The optimiser of every trainer."""
+"""The optimizer of every trainer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build_adam(
 
 def moments_of(optimizer: torch.optim.Adam) -> dict[str, Tensor]:
     """The state of every parameter, as ``INDEX.NAME``; of one that has not moved yet the zeros that Adam starts from,
-    in tensors that the optimiser does not hold.
+    in tensors that the optimizer does not hold.
     """
     return {
         f"{index}.{name}": value

@@ -5,7 +5,7 @@ A checkpoint is a directory::
     step-00001234/               or best-00001234/
         model.safetensors        weights and buffers under their state_dict keys
         ema.safetensors          averaged weights, when the run keeps them
-        training.safetensors     optimiser moments, random states, sums of the running epoch (step-* only)
+        training.safetensors     optimizer moments, random states, sums of the running epoch (step-* only)
         state.json               step, epoch, position in the epoch, early stopping
         SHA256SUMS               checksums of the other files
 

@@ -32,12 +32,12 @@ class ExponentialMovingAverage:
         self._averages = [parameter.detach().clone() for parameter in self._parameters]
 
     def decay_at(self, step: int) -> float:
-        """Decay after optimiser step ``step``, counted from 0."""
+        """Decay after optimizer step ``step``, counted from 0."""
         return min(self.decay, (1.0 + step) / (10.0 + step))
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Follow the weights after optimiser step ``step``."""
+        """Follow the weights after optimizer step ``step``."""
         torch._foreach_lerp_(self._averages, self._parameters, 1.0 - self.decay_at(step))
 
     @contextmanager

@@ -21,7 +21,7 @@ _Loss = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 @checked_dataclass(config=_CHECKED)
 class Position:
-    """Where a run is: ``step`` optimiser steps done, ``batch`` of them in epoch ``epoch``, from 0."""
+    """Where a run is: ``step`` optimizer steps done, ``batch`` of them in epoch ``epoch``, from 0."""
 
     step: _Count = 0
     epoch: _Count = 0

@@ -30,7 +30,7 @@ class LearningRateSchedule:
     decay_factor: float = 1.0
 
     def at(self, step: int) -> float:
-        """Learning rate of optimiser step ``step``, counted from 0."""
+        """Learning rate of optimizer step ``step``, counted from 0."""
         if step < self.warmup_steps:
             return self.peak * (step + 1) / self.warmup_steps
         if self.kind == "cosine":

@@ -88,10 +88,10 @@ FAULTS = (
     ),
     Fault(f"{_METRICS}/kernel.py", "/ (m * (m - 1))", "/ (n * (m - 1))", "tests/metrics/test_kernel.py"),
     Fault(
-        f"{_METRICS}/neighbours.py",
+        f"{_METRICS}/neighbors.py",
         'distances[own, own + start] = float("inf")',
         'distances[own, own] = float("inf")',
-        "tests/metrics/test_neighbours.py",
+        "tests/metrics/test_neighbors.py",
     ),
     Fault(
         f"{_METRICS}/importance.py",

@@ -20,7 +20,7 @@ FAULTS = (
         "tests/contract/test_bad_input.py",
     ),
     Fault(
-        f"{_OPS}/convolution/normalised.py",
+        f"{_OPS}/convolution/normalized.py",
         "    if image.shape[0] * height * width == 1:",
         "    if False:",
         "tests/contract/test_bad_input.py",

@@ -1,4 +1,4 @@
-"""A training step's moments and running statistics, and normalisation in place."""
+"""A training step's moments and running statistics, and normalization in place."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_moments_and_running_statistics_are_pytorchs(wide: bool, running: torch.
     F.batch_norm(image, *expected, training=True, momentum=0.3)
     found = OPERATORS.batch_norm_moments(statistics, count, wide, mean, var, 0.3, 1e-5)
     dtype = torch.float64 if wide else torch.float32
-    centred = image - image.mean((0, 2, 3), keepdim=True)
-    invstd = torch.rsqrt(centred.square().mean((0, 2, 3)) + 1e-5)
+    centered = image - image.mean((0, 2, 3), keepdim=True)
+    invstd = torch.rsqrt(centered.square().mean((0, 2, 3)) + 1e-5)
     for one, two in zip(found, (image.mean((0, 2, 3)), invstd), strict=True):
         assert one.dtype == dtype
         torch.testing.assert_close(one, two.to(dtype))
@@ -52,7 +52,7 @@ def test_in_place_is_the_same(activation: int, last: bool) -> None:
 
 def test_in_place_refuses_what_is_not_dense() -> None:
     image = torch.randn(4, 6, 8, 8)[:, ::2]
-    with pytest.raises(RuntimeError, match="must be dense to be normalised in place"):
+    with pytest.raises(RuntimeError, match="must be dense to be normalized in place"):
         OPERATORS.batch_norm_act_(image, *(torch.ones(3) for _ in range(4)), 0, 0.0)
 
 
@@ -89,7 +89,7 @@ def test_versions_of_running_statistics_rise_where_pytorchs_do(training: bool, b
 @pytest.mark.parametrize("backend", ["reference", "cpu"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_backward_of_evaluation_after_a_training_step(dtype: torch.dtype, backend: str) -> None:
-    """The gradient is that of the statistics which the forward normalised by, wherever they have moved since."""
+    """The gradient is that of the statistics which the forward normalized by, wherever they have moved since."""
     x, weight = torch.randn(4, 8, 6, 6, dtype=dtype), torch.randn(8, 8, 4, 4, dtype=dtype)
     gradients = []
     for step_between in (False, True):

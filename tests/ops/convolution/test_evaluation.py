@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 import deepgen_fast as dgf
 from deepgen_fast import backends
-from deepgen_fast.ops.convolution import normalised
+from deepgen_fast.ops.convolution import normalized
 
 # (algorithm, transposed, channels in and out, size of the image): layers that each algorithm serves.
 LAYERS = [
@@ -29,7 +29,7 @@ def test_equals_the_plain_layers(
     algorithm: str, transposed: bool, inputs: int, outputs: int, size: int, biased: bool, affine: bool, monkeypatch
 ) -> None:
     folds = []
-    monkeypatch.setattr(normalised, "folded", lambda *a, f=normalised.folded: folds.append(a) or f(*a))
+    monkeypatch.setattr(normalized, "folded", lambda *a, f=normalized.folded: folds.append(a) or f(*a))
     x = torch.randn(3, inputs, size, size)
     weight = torch.randn(*((inputs, outputs) if transposed else (outputs, inputs)), 4, 4) / (4 * inputs**0.5)
     bias = torch.randn(outputs) if biased else None

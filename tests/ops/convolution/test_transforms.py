@@ -133,7 +133,7 @@ def test_per_example_gradients_of_a_block(norm: bool) -> None:
 
 
 def test_batch_statistics_are_each_lanes_own() -> None:
-    """A layer in training mode under vmap normalises each lane by itself."""
+    """A layer in training mode under vmap normalizes each lane by itself."""
     x = torch.randn(LANES, 4, 2, 6, 6, dtype=torch.float64)
     weight = torch.randn(3, 2, 4, 4, dtype=torch.float64)
     for algorithm in ALGORITHMS:

@@ -1,4 +1,4 @@
-"""The three few-channel operators: memory formats of results, neighbours, threads, instruction sets, bad input."""
+"""The three few-channel operators: memory formats of results, neighbors, threads, instruction sets, bad input."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_any_strides() -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_neighbours_in_the_batch(format: str) -> None:
+def test_neighbors_in_the_batch(format: str) -> None:
     """An image's result has the same bits alone: the split of work changes nothing."""
     given = make(IMAGE, torch.float32, format, format)
     for run, image in (

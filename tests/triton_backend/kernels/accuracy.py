@@ -12,7 +12,7 @@ Operation = Callable[..., Any]
 
 
 def ulp(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """Distance of neighbouring numbers of ``dtype`` at each value of a float64 tensor."""
+    """Distance of neighboring numbers of ``dtype`` at each value of a float64 tensor."""
     info = torch.finfo(dtype)
     _, exponent = torch.frexp(value.abs().clamp(min=info.tiny))
     return torch.ldexp(torch.full_like(value, 0.5 * info.eps), exponent)

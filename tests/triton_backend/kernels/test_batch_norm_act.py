@@ -12,7 +12,7 @@ from accuracy import assert_as_accurate_as_eager, assert_statistics
 from deepgen_fast.ops import triton_channels
 from deepgen_fast.ops.batch_norm_act import reference
 from deepgen_fast.ops.batch_norm_act import triton as kernels
-from deepgen_fast.ops.batch_norm_act.function import Norm, normalise_by_batch
+from deepgen_fast.ops.batch_norm_act.function import Norm, normalize_by_batch
 from deepgen_fast.ops.rows import accumulation_dtype
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16]
@@ -187,7 +187,7 @@ def test_running_statistics_move_as_pytorchs_do(device):
     """Few values a channel, where the unbiased variance is another number than the batch's."""
     x = draw((2, 5, 1, 2), 1, device)
     moved, expected = ([torch.full((5,), 0.5, device=device), torch.full((5,), 2.0, device=device)] for _ in range(2))
-    normalise_by_batch(x, None, Norm(*moved, None, None, 0.3, 1e-5), NONE, 0.0, "triton")
+    normalize_by_batch(x, None, Norm(*moved, None, None, 0.3, 1e-5), NONE, 0.0, "triton")
     torch.nn.functional.batch_norm(x, *expected, training=True, momentum=0.3)
     for found, wanted in zip(moved, expected, strict=True):
         torch.testing.assert_close(found, wanted)

@@ -42,7 +42,7 @@ def test_convolutions_and_their_gradients(device):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_normalised_layers(training, device):
+def test_normalized_layers(training, device):
     x, weight = draw((2, 3, 2, 3), 1, device), draw((3, 4, 4, 4), 2, device)
     scale, shift = draw((4,), 3, device), draw((4,), 4, device)
 

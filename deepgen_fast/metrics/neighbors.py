@@ -1,4 +1,4 @@
-"""Fidelity and diversity by nearest neighbours: precision and recall, density and coverage."""
+"""Fidelity and diversity by nearest neighbors: precision and recall, density and coverage."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class DensityCoverage(NamedTuple):
     coverage: float
 
 
-def precision_recall(real: Tensor, fake: Tensor, *, num_neighbours: int = 3) -> PrecisionRecall:
+def precision_recall(real: Tensor, fake: Tensor, *, num_neighbors: int = 3) -> PrecisionRecall:
     """Improved precision and recall (Kynkäänniemi et al. 2019, equations 1 and 2).
 
     A sample lies among a set when it is no farther from one of the set than that one is from its k-th nearest
-    neighbour in the set.
+    neighbor in the set.
 
     Args:
         real: features `[N, d]` of data.
         fake: features `[M, d]` of a model's samples. The paper takes N = M: the balls shrink as samples grow.
-        num_neighbours: k, 3 as in the paper.
+        num_neighbors: k, 3 as in the paper.
 
     Raises:
         ValueError: a set has no more than k samples, features of different widths, NaN or infinity.
     """
-    real, fake = _pair(real, fake, num_neighbours)
-    real_radii, fake_radii = _squared_radii(real, num_neighbours), _squared_radii(fake, num_neighbours)
+    real, fake = _pair(real, fake, num_neighbors)
+    real_radii, fake_radii = _squared_radii(real, num_neighbors), _squared_radii(fake, num_neighbors)
     among_real, covered = 0, torch.zeros(real.shape[0], dtype=torch.bool, device=real.device)
     rows = _rows(real)
     for block, radii in zip(fake.split(rows), fake_radii.split(rows), strict=True):
@@ -54,10 +54,10 @@ def precision_recall(real: Tensor, fake: Tensor, *, num_neighbours: int = 3) -> 
     return PrecisionRecall(among_real / fake.shape[0], covered.double().mean().item())
 
 
-def density_coverage(real: Tensor, fake: Tensor, *, num_neighbours: int = 5) -> DensityCoverage:
+def density_coverage(real: Tensor, fake: Tensor, *, num_neighbors: int = 5) -> DensityCoverage:
     """Density and coverage (Naeem et al. 2020, section 3.2).
 
-    Both ask about balls around the real samples alone, up to the k-th nearest real neighbour: density counts in how
+    Both ask about balls around the real samples alone, up to the k-th nearest real neighbor: density counts in how
     many a fake sample lies, divided by k; coverage, which of them hold a fake sample. Outliers of the model do not
     make it look diverse, and for equal distributions coverage is about 1 - 2^-k in expectation, for N = M, whatever
     the distribution.
@@ -65,35 +65,35 @@ def density_coverage(real: Tensor, fake: Tensor, *, num_neighbours: int = 5) -> 
     Args:
         real: features `[N, d]` of data.
         fake: features `[M, d]` of a model's samples.
-        num_neighbours: k, 5 as in the paper.
+        num_neighbors: k, 5 as in the paper.
 
     Raises:
         ValueError: a set has no more than k samples, features of different widths, NaN or infinity.
     """
-    real, fake = _pair(real, fake, num_neighbours)
-    radii = _squared_radii(real, num_neighbours)
+    real, fake = _pair(real, fake, num_neighbors)
+    radii = _squared_radii(real, num_neighbors)
     inside, covered = 0, torch.zeros(real.shape[0], dtype=torch.bool, device=real.device)
     for block in fake.split(_rows(real)):
         within = _squared_distances(block, real) <= radii
         inside += int(within.sum())
         covered |= within.any(dim=0)
-    return DensityCoverage(inside / (num_neighbours * fake.shape[0]), covered.double().mean().item())
+    return DensityCoverage(inside / (num_neighbors * fake.shape[0]), covered.double().mean().item())
 
 
-def _pair(real: Tensor, fake: Tensor, num_neighbours: int) -> tuple[Tensor, Tensor]:
-    check_positive("num_neighbours", num_neighbours)
-    real, fake = check_pair(real, fake, at_least=num_neighbours + 1)
+def _pair(real: Tensor, fake: Tensor, num_neighbors: int) -> tuple[Tensor, Tensor]:
+    check_positive("num_neighbors", num_neighbors)
+    real, fake = check_pair(real, fake, at_least=num_neighbors + 1)
     # Distances do not change with the origin, and are exacter near it.
-    centre = real.mean(0)
-    return real - centre, fake.to(real.device) - centre
+    center = real.mean(0)
+    return real - center, fake.to(real.device) - center
 
 
 def _rows(features: Tensor) -> int:
     return max(1, _BLOCK_ELEMENTS // features.shape[0])
 
 
-def _squared_radii(features: Tensor, num_neighbours: int) -> Tensor:
-    """Squared distance `[N]` of each sample to its k-th nearest neighbour, itself not counted.
+def _squared_radii(features: Tensor, num_neighbors: int) -> Tensor:
+    """Squared distance `[N]` of each sample to its k-th nearest neighbor, itself not counted.
 
     With what rounding may hide of it: a sample that is exactly as far away, as copies and samples on a grid are, lies
     among the set in whichever order the products were summed up.
@@ -104,7 +104,7 @@ def _squared_radii(features: Tensor, num_neighbours: int) -> Tensor:
         distances = _squared_distances(block, features, upper=True)
         own = torch.arange(block.shape[0], device=features.device)
         distances[own, own + start] = float("inf")
-        radii.append(distances.topk(num_neighbours, dim=1, largest=False).values[:, -1])
+        radii.append(distances.topk(num_neighbors, dim=1, largest=False).values[:, -1])
     return torch.cat(radii)
 
 

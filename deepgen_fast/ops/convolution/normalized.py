@@ -1,4 +1,4 @@
-"""A convolution, batch normalisation and activation: the least passes over memory that mode and gradients allow."""
+"""A convolution, batch normalization and activation: the least passes over memory that mode and gradients allow."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from deepgen_fast.ops.batch_norm_act.function import (
     Norm,
     check_numbers,
     folded,
-    normalise_by_batch,
-    normalise_by_running,
+    normalize_by_batch,
+    normalize_by_running,
 )
 from deepgen_fast.ops.checks import check_device, check_flag, check_tensor
 from deepgen_fast.ops.convolution import passes
@@ -49,11 +49,11 @@ def conv_norm_act(
             output, statistics = plain_convolution(operands, transposed), None
         else:
             output, statistics = convolve(operands, transposed, Epilogue(statistics=True))
-        return normalise_by_batch(output, statistics, norm, activation, negative_slope, backend, reusable=True)
+        return normalize_by_batch(output, statistics, norm, activation, negative_slope, backend, reusable=True)
     recorded = transforming() or needs_gradient(operands.image, operands.weight, operands.bias, norm.weight, norm.bias)
     if recorded or not _takes_scale(operands, transposed):
         output = plain_convolution(operands, transposed)
-        return normalise_by_running(output, norm, activation, negative_slope, backend, reusable=True)
+        return normalize_by_running(output, norm, activation, negative_slope, backend, reusable=True)
     image, weight, bias, output_padding, request, _ = operands
     scale, shift = folded(norm, bias, image.dtype)
     epilogue = Epilogue(activation, negative_slope)
@@ -86,10 +86,10 @@ def _takes_scale(operands: Operands, transposed: bool) -> bool:
 
 
 def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool) -> None:
-    """Everything that batch normalisation's arguments must satisfy."""
+    """Everything that batch normalization's arguments must satisfy."""
     image, weight, _, output_padding, request, _ = operands
     if not image.is_floating_point():
-        raise TypeError(f"x must have a floating dtype where it is normalised, got {image.dtype}")
+        raise TypeError(f"x must have a floating dtype where it is normalized, got {image.dtype}")
     channels = weight.shape[1 if transposed else 0]
     named = {
         "running_mean": norm.running_mean,

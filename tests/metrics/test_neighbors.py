@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deepgen_fast.metrics import density_coverage, neighbours, precision_recall
+from deepgen_fast.metrics import density_coverage, neighbors, precision_recall
 
 
 def draw(count: int, width: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -39,7 +39,7 @@ def by_loops(real: Tensor, fake: Tensor, k: int) -> tuple[float, float, float, f
 def test_are_their_definitions(n: int, m: int, k: int) -> None:
     real, fake = draw(n, 3, 0), 0.7 * draw(m, 3, 1) + 0.6
     expected = by_loops(real, fake, k)
-    actual = (*precision_recall(real, fake, num_neighbours=k), *density_coverage(real, fake, num_neighbours=k))
+    actual = (*precision_recall(real, fake, num_neighbors=k), *density_coverage(real, fake, num_neighbors=k))
     assert actual == pytest.approx(expected, rel=1e-12)
     assert 0 < expected[0] < 1 or k == 5  # the case tells something
 
@@ -47,7 +47,7 @@ def test_are_their_definitions(n: int, m: int, k: int) -> None:
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     real, fake = draw(211, 4, 0), 0.8 * draw(150, 4, 1) + 0.5
     whole = precision_recall(real, fake), density_coverage(real, fake)
-    monkeypatch.setattr(neighbours, "_BLOCK_ELEMENTS", 1000)
+    monkeypatch.setattr(neighbors, "_BLOCK_ELEMENTS", 1000)
     assert (precision_recall(real, fake), density_coverage(real, fake)) == whole
 
 
@@ -56,8 +56,8 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_identical_sets(k: int, offset: float) -> None:
     # Every sample lies in its own ball and, on average, in k others: density is (k + 1) / k.
     x = draw(300, 10, 0) + offset
-    assert precision_recall(x, x, num_neighbours=k) == (1.0, 1.0)
-    assert density_coverage(x, x, num_neighbours=k) == pytest.approx(((k + 1) / k, 1.0), rel=1e-12)
+    assert precision_recall(x, x, num_neighbors=k) == (1.0, 1.0)
+    assert density_coverage(x, x, num_neighbors=k) == pytest.approx(((k + 1) / k, 1.0), rel=1e-12)
 
 
 def test_far_apart_sets() -> None:
@@ -101,7 +101,7 @@ def test_outliers_of_the_model_raise_recall_and_not_coverage() -> None:
 
 
 def test_copies_are_at_distance_zero() -> None:
-    # More copies than neighbours: balls of radius 0, which hold their copies.
+    # More copies than neighbors: balls of radius 0, which hold their copies.
     x = draw(20, 30, 0).repeat_interleave(6, dim=0) * 1000
     assert precision_recall(x, x[::6].repeat_interleave(5, dim=0)) == (1.0, 1.0)
     assert density_coverage(x, x).coverage == 1.0
@@ -111,7 +111,7 @@ def test_copies_are_at_distance_zero() -> None:
 @pytest.mark.parametrize(("step", "origin"), [(1.0, 0.0), (0.125, 33.25), (2.0**-10, -7.75)])
 @pytest.mark.parametrize("k", [1, 2, 4, 5])
 def test_ties_lie_within(k: int, step: float, origin: float) -> None:
-    """On a grid many samples are exactly as far away as the k-th neighbour: rounding does not decide which count."""
+    """On a grid many samples are exactly as far away as the k-th neighbor: rounding does not decide which count."""
     grid = torch.cartesian_prod(*(torch.arange(6),) * 3)
     real, fake = (
         grid[torch.randperm(len(grid), generator=torch.Generator().manual_seed(seed))[:149]] for seed in (0, 1)
@@ -125,10 +125,10 @@ def test_ties_lie_within(k: int, step: float, origin: float) -> None:
     within = squared(fake, real) <= radii
     covered = (squared(fake, real) <= fake_radii[:, None]).any(0)
     scaled = [origin + step * points.double() for points in (real, fake)]
-    assert density_coverage(*scaled, num_neighbours=k) == pytest.approx(
+    assert density_coverage(*scaled, num_neighbors=k) == pytest.approx(
         (within.double().sum().item() / (k * len(fake)), within.any(0).double().mean().item()), rel=1e-12
     )
-    assert precision_recall(*scaled, num_neighbours=k) == pytest.approx(
+    assert precision_recall(*scaled, num_neighbors=k) == pytest.approx(
         (within.any(1).double().mean().item(), covered.double().mean().item()), rel=1e-12
     )
 
@@ -136,7 +136,7 @@ def test_ties_lie_within(k: int, step: float, origin: float) -> None:
 def test_float32_is_measured_in_float64() -> None:
     real, fake = draw(150, 8, 0, torch.float32) + 1000, draw(150, 8, 1, torch.float32) * 0.9 + 1000
     assert precision_recall(real, fake) == precision_recall(real.double(), fake.double())
-    assert (*precision_recall(real, fake), *density_coverage(real, fake, num_neighbours=3)) == pytest.approx(
+    assert (*precision_recall(real, fake), *density_coverage(real, fake, num_neighbors=3)) == pytest.approx(
         by_loops(real.double(), fake.double(), 3)
     )
 
@@ -147,9 +147,9 @@ def test_float32_is_measured_in_float64() -> None:
     [
         (5, 50, 5, "real: expected at least 6 samples, got 5"),
         (50, 3, 3, "fake: expected at least 4 samples, got 3"),
-        (50, 50, 0, "num_neighbours: expected at least 1, got 0"),
+        (50, 50, 0, "num_neighbors: expected at least 1, got 0"),
     ],
 )
 def test_bad_arguments(metric: object, n: int, m: int, k: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        metric(draw(n, 2, 0), draw(m, 2, 1), num_neighbours=k)  # type: ignore[operator]
+        metric(draw(n, 2, 0), draw(m, 2, 1), num_neighbors=k)  # type: ignore[operator]
