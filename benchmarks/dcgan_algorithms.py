@@ -1,4 +1,4 @@
-"""Does minimal filtering train as the direct algorithm does? ``python -m benchmarks.dcgan_algorithms [--steps 300]``.
+"""Does Winograd filtering train as the direct algorithm does? ``python -m benchmarks.dcgan_algorithms [--steps 300]``.
 
 A DCGAN on mnist5k at 32x32, with each algorithm from each of three seeds: a seed decides weights, noise and batches
 alike. Losses of a seed drift apart in time, as any two roundings do; so what is compared is their mean over the last
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deepgen_fast.data import load_dataset
 from deepgen_fast.nn import DiscriminatorBlock, GeneratorBlock
 
-ALGORITHMS = ("direct", "minimal")
+ALGORITHMS = ("direct", "winograd")
 SEEDS = (0, 1, 2)
 LATENTS = 100
 
@@ -87,11 +87,11 @@ def main() -> None:
             print(f"{algorithm}, seed {seed}: first losses {first}; late means {means[algorithm][-1]}", flush=True)
     for index, name in enumerate(("discriminator", "generator")):
         columns = {algorithm: [mean[index] for mean in means[algorithm]] for algorithm in ALGORITHMS}
-        direct, minimal = (statistics.mean(columns[algorithm]) for algorithm in ALGORITHMS)
+        direct, winograd = (statistics.mean(columns[algorithm]) for algorithm in ALGORITHMS)
         spread = statistics.mean(statistics.stdev(column) for column in columns.values())
         print(
-            f"{name}: direct {direct:.3f}, minimal {minimal:.3f}, difference {abs(direct - minimal):.3f}, "
-            f"spread of the seeds {spread:.3f}, so {'not ' if abs(direct - minimal) <= 2 * spread else ''}told apart"
+            f"{name}: direct {direct:.3f}, winograd {winograd:.3f}, difference {abs(direct - winograd):.3f}, "
+            f"spread of the seeds {spread:.3f}, so {'not ' if abs(direct - winograd) <= 2 * spread else ''}told apart"
         )
 
 

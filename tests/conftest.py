@@ -45,7 +45,7 @@ LONG = {
     "nn": [
         "test_accelerate_compile",
         "test_accelerate_distributed",
-        "test_accelerate_minimal",
+        "test_accelerate_winograd",
         "test_published_models",
     ],
     "properties": ["test_convolutions", "test_likelihoods", "test_negative_elbo", "test_reparameterize_kl"],

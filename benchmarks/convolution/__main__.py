@@ -1,7 +1,7 @@
 """Measures and writes the tables: ``python -m benchmarks.convolution [--seconds S] [--avx2] [--output FILE]``.
 
 Candidates take turns within one run; medians, with 20 % and 80 %. GFLOP/s are the direct algorithm's operations over
-the time, so that minimal filtering can exceed what the processor does: a large product's rate stands beside.
+the time, so that Winograd filtering can exceed what the processor does: a large product's rate stands beside.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def main() -> None:
         f"Written by `python -m benchmarks.convolution{flag}`: {processor}, {options.threads} threads, torch "
         f"{torch.__version__}, deepgen_fast {dgf.__version__}. Medians with 20 % and 80 %, candidates in turns. "
         "Speed-up over the best of PyTorch's two memory formats and `torch.compile` (of the channels-last one). "
-        "GFLOP/s are the direct algorithm's operations over the time, so that minimal filtering can exceed what the "
+        "GFLOP/s are the direct algorithm's operations over the time, so that Winograd filtering can exceed what the "
         f"processor does; a large matrix product reaches {rate:.0f}, which is the direct algorithm's limit.",
         "",
         *layer_lines(options.seconds, options.avx2, rate),

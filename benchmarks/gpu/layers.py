@@ -1,4 +1,4 @@
-"""Single transposed convolutions, each pass: PyTorch's operator, minimal filtering and the Triton kernels."""
+"""Single transposed convolutions, each pass: PyTorch's operator, Winograd filtering and the Triton kernels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MORE = (
     Layer(64, 256, 128, 16, 3, 2, 1, 1),
 )
 CALLS = 5
-COLUMNS = ("PyTorch, contiguous", "PyTorch, channels-last", "triton", "minimal")
+COLUMNS = ("PyTorch, contiguous", "PyTorch, channels-last", "triton", "winograd")
 # Of the operands; TF32 or not.
 PRECISIONS = {"float32": (torch.float32, False), "TF32": (torch.float32, True), "bfloat16": (torch.bfloat16, False)}
 FORWARD, BACKWARD = "forward", "forward + backward"
@@ -56,7 +56,7 @@ def _functions(
         "triton": (ours(backend="triton"), torch.channels_last),
     }
     if precision == "float32":
-        functions["minimal"] = (ours(algorithm="minimal", backend="cuda"), torch.channels_last)
+        functions["winograd"] = (ours(algorithm="winograd", backend="cuda"), torch.channels_last)
     return functions
 
 
@@ -94,7 +94,7 @@ def rows() -> Iterator[dict[str, Any]]:
                 row["PyTorch's TFLOP/s"] = f"{work / best / 1e6:.1f}"
                 row |= {
                     f"over PyTorch, {name}": f"x{best / device[name].median:.2f}" if name in device else ""
-                    for name in ("triton", "minimal")
+                    for name in ("triton", "winograd")
                 }
                 yield row
     set_tf32(False)

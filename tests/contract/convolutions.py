@@ -30,12 +30,12 @@ class ConvolutionCase(Case):
 
     def run(self, inputs: Arguments, backend: str = "auto") -> tuple[Tensor, ...]:
         algorithm = self.algorithm
-        if algorithm == "minimal" and backend == "reference":
+        if algorithm == "winograd" and backend == "reference":
             algorithm = "direct"
-        elif algorithm == "minimal":
+        elif algorithm == "winograd":
             device = "cpu" if backend in ("auto", "cpu") else backend
             if not has_kernel("conv2d", device):
-                pytest.skip(f"backend {backend} has no minimal filtering")
+                pytest.skip(f"backend {backend} has no Winograd filtering")
             if inputs["x"].dtype not in native.DTYPES[device]:
                 algorithm = "direct"
         return (getattr(dgf, self.op)(**inputs, algorithm=algorithm, backend=backend),)
@@ -99,15 +99,15 @@ def _layer(transposed: bool, geometry: str, algorithm: str, norm: str, **options
 def _cases() -> Iterator[ConvolutionCase]:
     for transposed in (True, False):
         for geometry in ("k4", "k3", "k5", "s1"):
-            yield _plain(transposed, geometry, "minimal")
+            yield _plain(transposed, geometry, "winograd")
         yield _plain(transposed, "k4", "direct")
-        yield _plain(transposed, "edge", "product")
-        yield _layer(transposed, "k4", "minimal", "batch", activation="leaky_relu")
-        yield _layer(transposed, "k3", "minimal", "none", activation="tanh")
-        yield _layer(transposed, "k4", "minimal", "running", activation="sigmoid")
+        yield _plain(transposed, "edge", "gemm")
+        yield _layer(transposed, "k4", "winograd", "batch", activation="leaky_relu")
+        yield _layer(transposed, "k3", "winograd", "none", activation="tanh")
+        yield _layer(transposed, "k4", "winograd", "running", activation="sigmoid")
         yield _layer(transposed, "k4", "direct", "batch", activation="tanh")
         yield _layer(transposed, "k4", "direct", "running", activation="relu")
-        yield _layer(transposed, "edge", "product", "none", activation="sigmoid")
+        yield _layer(transposed, "edge", "gemm", "none", activation="sigmoid")
         yield _layer(transposed, "k4", "direct", "none", activation="leaky_relu")
 
 
@@ -117,10 +117,10 @@ TYPICAL_CONVOLUTIONS = tuple(
     for case in CONVOLUTIONS
     if str(case)
     in (
-        "conv_transpose2d-k4-minimal",
+        "conv_transpose2d-k4-winograd",
         "conv2d-edge-product",
-        "conv_transpose_bn_act-k4-minimal-batch-leaky_relu",
-        "conv_bn_act-k4-minimal-running-sigmoid",
-        "conv_bn_act-k3-minimal-none-tanh",
+        "conv_transpose_bn_act-k4-winograd-batch-leaky_relu",
+        "conv_bn_act-k4-winograd-running-sigmoid",
+        "conv_bn_act-k3-winograd-none-tanh",
     )
 )

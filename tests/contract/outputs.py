@@ -20,7 +20,7 @@ def _every_algorithm() -> Iterator[ConvolutionCase]:
     for case in CONVOLUTIONS:
         yield case
         if "k4-direct" in case.label:
-            for algorithm in ("product", "auto"):
+            for algorithm in ("gemm", "auto"):
                 label = case.label.replace("direct", algorithm)
                 yield dataclasses.replace(case, label=label, algorithm=algorithm)
 

@@ -91,8 +91,8 @@ def check_truth(
     ):
         assert value.dtype == kind, name
         if isinstance(case, ConvolutionCase):
-            minimal = case.algorithm == "minimal" and backend != "reference"
-            assert_relative(value.cpu(), true, own, 3e-6 if minimal else 3e-7, dtype, name, error)
+            winograd = case.algorithm == "winograd" and backend != "reference"
+            assert_relative(value.cpu(), true, own, 3e-6 if winograd else 3e-7, dtype, name, error)
         else:
             assert_true(value.cpu(), true, max(error, largest_error(own, true)), name)
 

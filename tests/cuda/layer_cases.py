@@ -92,8 +92,8 @@ def _layers(
         )
 
 
-def minimal_calls(geometry: tuple[int, int, int], size: tuple[int, int, int, int, int]) -> Iterator[LayerCall]:
-    """The three convolutions by minimal filtering, which are float32; the last result is the statistics."""
+def winograd_calls(geometry: tuple[int, int, int], size: tuple[int, int, int, int, int]) -> Iterator[LayerCall]:
+    """The three convolutions by Winograd filtering, which are float32; the last result is the statistics."""
     yield from _layers("", geometry, size, torch.float32, (True,))
 
 
@@ -107,7 +107,7 @@ def few_channel_calls(
 def layer_calls() -> Iterator[LayerCall]:
     """Every layer in every geometry, on sizes that have all the edges."""
     for geometry in GEOMETRIES:
-        yield from minimal_calls(geometry, SIZES[1])
-        yield from minimal_calls(geometry, SIZES[3])
+        yield from winograd_calls(geometry, SIZES[1])
+        yield from winograd_calls(geometry, SIZES[3])
         yield from few_channel_calls(geometry, FEW_SIZES[1], torch.float32)
         yield from few_channel_calls(geometry, FEW_SIZES[4], torch.float64)

@@ -1,4 +1,4 @@
-"""The CUDA convolutions, by minimal filtering and with few channels, against torch in float64."""
+"""The CUDA convolutions, by Winograd filtering and with few channels, against torch in float64."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from cuda.kernels import Kernels
-from cuda.layer_cases import FEW_SIZES, GEOMETRIES, SIZES, few_channel_calls, layer_calls, minimal_calls
+from cuda.layer_cases import FEW_SIZES, GEOMETRIES, SIZES, few_channel_calls, layer_calls, winograd_calls
 
-MINIMAL = 3e-6  # the contract's bound of minimal filtering, relative, in float32
+WINOGRAD = 3e-6  # the contract's bound of Winograd filtering, relative, in float32
 DIRECT = {torch.float32: 3e-7, torch.float64: 1e-15, torch.bfloat16: 2**-8, torch.float16: 2**-11}
 
 
@@ -28,14 +28,14 @@ def _check_statistics(statistics: torch.Tensor, output: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_minimal_filtering(
+def test_winograd_filtering(
     kernels: Kernels, geometry: tuple[int, int, int], size: tuple[int, int, int, int, int]
 ) -> None:
-    for call in minimal_calls(geometry, size):
+    for call in winograd_calls(geometry, size):
         output, *statistics = call.run(kernels)
         truth = call.truth()
         assert output.shape == truth.shape
-        assert _relative_error(output, truth) <= MINIMAL, call.op
+        assert _relative_error(output, truth) <= WINOGRAD, call.op
         if statistics and statistics[0].numel():
             assert output.is_contiguous(memory_format=torch.channels_last)
             _check_statistics(statistics[0], output)
@@ -111,7 +111,7 @@ def test_autocast_leaves_products_alone(kernels: Kernels) -> None:
     [
         ("conv2d", (torch.ones(1, 4, 8, 8).double(), torch.ones(4, 4, 4, 4)), "input must be float32"),
         ("conv2d", (torch.ones(1, 4, 8, 8), torch.ones(4, 5, 4, 4)), "have 4 input channels in dimension 1"),
-        ("conv2d", (torch.ones(1, 4, 8, 8), torch.ones(4, 4, 6, 6)), "kernel 6, stride 2, padding 1 has no minimal"),
+        ("conv2d", (torch.ones(1, 4, 8, 8), torch.ones(4, 4, 6, 6)), "kernel 6, stride 2, padding 1 has no winograd"),
         ("conv2d", (torch.ones(1, 4, 1, 1), torch.ones(4, 4, 4, 4)), "input of size 1 is smaller than the kernel"),
         ("few_channels_conv2d", (torch.ones(4, 8, 8), torch.ones(4, 4, 4, 4)), "input must be .N, C, H, W., got 3"),
     ],

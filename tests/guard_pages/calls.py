@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from cuda.cases import all_calls, minibatch_calls
-from cuda.layer_cases import GEOMETRIES, SLOPE, few_channel_calls, minimal_calls
+from cuda.layer_cases import GEOMETRIES, SLOPE, few_channel_calls, winograd_calls
 from torch import Tensor
 
 
@@ -63,10 +63,10 @@ def batch_norms(dtype: torch.dtype, images: tuple = IMAGES) -> Iterator[GuardedC
         yield from batch_norm_calls(shape, dtype)
 
 
-def minimal(geometries: tuple = GEOMETRIES) -> Iterator[GuardedCall]:
-    """Convolutions by minimal filtering, in float32; by their names also Triton's."""
+def winograd(geometries: tuple = GEOMETRIES) -> Iterator[GuardedCall]:
+    """Convolutions by Winograd filtering, in float32; by their names also Triton's."""
     for geometry in geometries:
-        yield from (GuardedCall(call.op, call.args) for call in minimal_calls(geometry, LAYER))
+        yield from (GuardedCall(call.op, call.args) for call in winograd_calls(geometry, LAYER))
 
 
 def few_channels(dtype: torch.dtype) -> Iterator[GuardedCall]:

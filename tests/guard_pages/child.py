@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from guard_pages.calls import GEOMETRIES, GuardedCall, batch_norms, few_channels, minimal, row_calls
+from guard_pages.calls import GEOMETRIES, GuardedCall, batch_norms, few_channels, winograd, row_calls
 from guard_pages.memory import EDGES, guarded_all
 
 F32, F64, BF16, F16 = torch.float32, torch.float64, torch.bfloat16, torch.float16
@@ -28,7 +28,7 @@ def _cpu() -> Backend:
             yield from batch_norms(dtype)
             yield from few_channels(dtype)
         yield from row_calls(F32, ((None, 1, 32768 + 5), (2, 1, 4096 + 3)))
-        yield from minimal()
+        yield from winograd()
         for call in RAW_CALLS:
             yield from (GuardedCall(call.name, call.arguments(dtype)) for dtype in call.dtypes)
 
@@ -47,7 +47,7 @@ def _emulated() -> Backend:
         yield from row_calls(F64, ((None, 5, 3), (2, 3, 131)), ())
         yield from row_calls(F32, ((None, 1, 4096 + 3),), ())
         yield from few_channels(F32)
-        yield from minimal()
+        yield from winograd()
 
     return lambda op: getattr(torch.ops.deepgen_fast_simt, op), calls
 
@@ -68,7 +68,7 @@ def _triton() -> Backend:
         rows = row_calls(F32, ((2, 3, 17), (None, 1, 4096 + 3)), ((5, 3, 5), (3, 17, 2)))
         yield from (call for call in rows if call.op != "philox_normal")  # on Triton it is a part of other kernels
         yield from batch_norms(F32, ((5, 3), (3, 7, 5, 3)))
-        yield from minimal((GEOMETRIES[0], GEOMETRIES[3]))
+        yield from winograd((GEOMETRIES[0], GEOMETRIES[3]))
 
     return triton_launchers().__getitem__, calls
 

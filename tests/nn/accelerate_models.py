@@ -204,7 +204,7 @@ def counted_operators() -> Iterator[list[str]]:
 
 
 def assert_same(actual: Any, expected: Any, what: str = "") -> None:
-    """Equal up to the rounding of float32 convolutions (the contract allows minimal filtering 3e-6 a layer)."""
+    """Equal up to the rounding of float32 convolutions (the contract allows Winograd filtering 3e-6 a layer)."""
     scale = expected.abs().max().clamp_min(1e-6)
     error = (actual - expected).abs().max() / scale
     assert actual.shape == expected.shape and error <= 3e-5, f"{what}: {error.item():.1e}"

@@ -15,7 +15,7 @@ import deepgen_fast as dgf
 from deepgen_fast.ops.kernels import has_kernel
 
 BLOCKS = (dgf.nn.GeneratorBlock, dgf.nn.DiscriminatorBlock)
-ALGORITHMS = ("auto", "direct", *(("minimal",) if has_kernel("conv2d", "cpu") else ()))
+ALGORITHMS = ("auto", "direct", *(("winograd",) if has_kernel("conv2d", "cpu") else ()))
 
 
 def plain(block: nn.Sequential) -> nn.Sequential:

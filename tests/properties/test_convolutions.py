@@ -58,7 +58,7 @@ def calls(draw: st.DrawFn, op: str) -> Call:
     given = {"x": draw(operands((batch, inputs, *size), dtype)), "weight": draw(operands((*weight, *kernel), dtype))}
     if draw(st.booleans()):
         given["bias"] = draw(operands((outputs,), dtype))
-    algorithm = draw(st.sampled_from(["auto", "auto", "minimal", "direct", "product"]))
+    algorithm = draw(st.sampled_from(["auto", "auto", "winograd", "direct", "gemm"]))
     differentiable = tuple(name for name in given if draw(st.integers(0, 3)))
     precision = torch.finfo(dtype).eps / torch.finfo(torch.float32).eps if dtype == torch.float64 else 1.0
     rounding = 0.0 if algorithm == "direct" else WINOGRAD * precision

@@ -58,7 +58,7 @@ void check_like(const Tensor& t, const Tensor& like, const char* name) {
 
 void check_geometry(int64_t kernel, int64_t stride, int64_t padding) {
   STD_TORCH_CHECK((stride == 1 || stride == 2) && kernel >= stride && divide_up(kernel, stride) <= 3 && padding >= 0,
-                  "deepgen_fast: minimal filtering serves strides 1 and 2 with at most 3 taps a phase, got kernel ",
+                  "deepgen_fast: Winograd filtering serves strides 1 and 2 with at most 3 taps a phase, got kernel ",
                   kernel, ", stride ", stride, ", padding ", padding);
 }
 

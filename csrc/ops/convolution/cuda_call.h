@@ -1,4 +1,4 @@
-// From the tensors of the convolutions to the kernels of minimal filtering and the library's matrix products.
+// From the tensors of the convolutions to the kernels of Winograd filtering and the library's matrix products.
 //
 // Memory beyond inputs and outputs, in floats: the transformed weights, P * A * B, with P the products of all phases
 // (100 for kernel 4, 81 for 3 and 121 for 5 at stride 2, 36 for kernel 3 at stride 1), and at most kWorkspaceBytes (or
@@ -26,7 +26,7 @@ auto with_geometry(int64_t kernel, int64_t stride, int64_t padding, const Visito
   if (kernel == 5 && stride == 2 && padding == 2) return visit(Kernel5Stride2{});
   if (kernel == 3 && stride == 1 && padding == 1) return visit(Kernel3Stride1{});
   STD_TORCH_CHECK(false, "deepgen_fast (cuda): kernel ", kernel, ", stride ", stride, ", padding ", padding,
-                  " has no minimal filtering; there is for 4, 2, 1; 3, 2, 1; 5, 2, 2 and 3, 1, 1");
+                  " has no Winograd filtering; there is for 4, 2, 1; 3, 2, 1; 5, 2, 2 and 3, 1, 1");
 }
 
 struct ImageSize {

@@ -1,4 +1,4 @@
-// CUDA kernels of minimal filtering between images and products: windows to products, products to outputs, tiles to
+// CUDA kernels of Winograd filtering between images and products: windows to products, products to outputs, tiles to
 // products. Images are [N, height, width, channels], products [product, tile, channels]; a thread handles
 // a pack of channels of one tile: kWide of them, which 128-bit accesses carry, where alignment allows, else one.
 #pragma once

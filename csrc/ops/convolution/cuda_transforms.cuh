@@ -1,4 +1,4 @@
-// Minimal filtering, F(4, r): the transforms of r taps on 4 outputs along an axis (Cook-Toom, last point at infinity),
+// Winograd filtering, F(4, r): the transforms of r taps on 4 outputs along an axis (Cook-Toom, last point at infinity),
 // for the host and the device.
 //
 // With n = 4 + r - 1, y = A' [(G g) * (B' d)]: A' [4, n], G [n, r], B' [n, n]; in two dimensions a matrix an axis:

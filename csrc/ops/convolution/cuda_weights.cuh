@@ -1,4 +1,4 @@
-// CUDA kernels of minimal filtering between weights [A, B, k, k] and products [product, A, columns]: U = G w G', and
+// CUDA kernels of Winograd filtering between weights [A, B, k, k] and products [product, A, columns]: U = G w G', and
 // back, dw = G' dU G. A thread handles a pack of the B, whose weights lie side by side: kWide of them or one.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Minimal filtering along one axis, F(4, taps): four outputs of a correlation with 1, 2 or 3 taps by 4, 5 or 6 products
+// Winograd filtering along one axis, F(4, taps): four outputs of a correlation with 1, 2 or 3 taps by 4, 5 or 6 products
 // where direct takes 4, 8 or 12 (Winograd 1980; Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
 // Networks"):
 //   y[i] = sum_t d[i + t] g[t]  =  output( weight(g) * window(d) )

@@ -1,4 +1,4 @@
-// Transposed convolution and convolution by minimal filtering: windows of the input and taps of the weight are
+// Transposed convolution and convolution by Winograd filtering: windows of the input and taps of the weight are
 // transformed in blocks that stay in the cache, multiplied there, and each output pixel is written once.
 //
 // A transposed convolution makes each phase of the large image by a correlation of the small one. A convolution adds up

@@ -1,4 +1,4 @@
-// Weight gradient of both convolutions by minimal filtering: windows of the large image's phases and tiles of the small
+// Weight gradient of both convolutions by Winograd filtering: windows of the large image's phases and tiles of the small
 // image are transformed, multiplied over all tiles, and the products turned into taps.
 // Included once per instruction set, inside its namespace.
 

@@ -21,7 +21,7 @@ def conv_transpose2d(
     """Transposed convolution, the upsampling layer of generators and decoders, in fewer multiplications.
 
     Replaces ``F.conv_transpose2d(x, weight, bias, stride, padding, output_padding)``. Where the geometry is one of
-    (kernel, stride, padding) (4, 2, 1), (3, 2, 1), (5, 2, 2) and (3, 1, 1), and the layer is large enough, minimal
+    (kernel, stride, padding) (4, 2, 1), (3, 2, 1), (5, 2, 2) and (3, 1, 1), and the layer is large enough, winograd
     filtering computes forward and both gradients in 1.8 to 4 times fewer multiplications; everything else runs
     PyTorch's operator, with its results. ``dgf.explain`` says which, and why. Differentiable to any order.
 
@@ -34,13 +34,13 @@ def conv_transpose2d(
             ``padding=2, output_padding=1``.
         algorithm: ``"auto"``: the cost model chooses, by shapes, dtype and kind of device, and on a GPU by
             whether PyTorch may use TF32; ``"direct"``: PyTorch's operator (relative error about 3e-7 in float32);
-            ``"minimal"``: minimal filtering (at most 3e-6); ``"product"``: one matrix product,
+            ``"winograd"``: Winograd filtering (at most 3e-6); ``"gemm"``: one matrix product,
             for a 1x1 input without padding, or few channels.
         backend: ``"auto"``, ``"reference"``, ``"cpu"``, ``"cuda"`` or ``"triton"``.
 
     Under autocast the operands are cast to its dtype, as for PyTorch's convolutions.
 
-    NaN, infinity and range: by minimal filtering the outputs whose window holds a NaN or an infinity are not finite,
+    NaN, infinity and range: by Winograd filtering the outputs whose window holds a NaN or an infinity are not finite,
     and so may be their neighbors of the same tile (``4 * stride`` pixels of the larger image along an axis); other
     tiles and images are untouched, bitwise. Its sums of inputs may overflow where the outputs are finite (inputs near
     1e37), and its error is relative to the largest numbers of a tile: beside one large pixel small ones lose their

@@ -2,8 +2,8 @@
 whether PyTorch may use TF32.
 
 - ``direct``: PyTorch's own operator.
-- ``minimal``: the engine, minimal filtering F(4, taps) along each axis: fewer multiplications, but transforms.
-- ``product``: one matrix product, for layers where one image is a pixel or has a few channels.
+- ``winograd``: the engine, Winograd filtering F(4, taps) along each axis: fewer multiplications, but transforms.
+- ``gemm``: one matrix product, for layers where one image is a pixel or has a few channels.
 
 Neither the thread count nor the other layers matter.
 """
@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import torch
 
-from deepgen_fast.ops.convolution import few_channels, native, product
+from deepgen_fast.ops.convolution import few_channels, native, gemm
 from deepgen_fast.ops.convolution.geometry import ENGINE_GEOMETRIES, Geometry, Shapes
 from deepgen_fast.ops.kernels import dtype_name, dtype_unavailable, has_kernel
 
-ALGORITHMS = ("auto", "direct", "minimal", "product")
+ALGORITHMS = ("auto", "direct", "winograd", "gemm")
 
 # The three kernels; forward and backward of both convolutions are among them.
 CONV_TRANSPOSE2D, CONV2D, WEIGHT_GRADIENT = KERNELS = ("conv_transpose2d", "conv2d", "weight_gradient")
@@ -112,18 +112,18 @@ def _choose(
     asked = f"algorithm={algorithm!r} was asked for"
     if algorithm == "direct":
         return Choice("direct", asked)
-    if algorithm == "minimal":
-        reason = minimal_unavailable(kernel, geometry, dtype, device_type, backend)
+    if algorithm == "winograd":
+        reason = winograd_unavailable(kernel, geometry, dtype, device_type, backend)
         if reason is not None:
-            raise ValueError(f"algorithm='minimal' cannot run: {reason}")
-        return Choice("minimal", asked, "native")
-    if algorithm == "product":
-        if product.serves(geometry, shapes) and dtype.is_floating_point:
-            return Choice("product", asked, "product")
+            raise ValueError(f"algorithm='winograd' cannot run: {reason}")
+        return Choice("winograd", asked, "native")
+    if algorithm == "gemm":
+        if gemm.serves(geometry, shapes) and dtype.is_floating_point:
+            return Choice("gemm", asked, "gemm")
         reason = few_channels.unavailable(_OPERATORS[kernel], geometry, shapes, dtype, device_type, backend)
         if reason is not None:
-            raise ValueError(f"algorithm='product' cannot run: {reason}")
-        return Choice("product", asked, "few_channels")
+            raise ValueError(f"algorithm='gemm' cannot run: {reason}")
+        return Choice("gemm", asked, "few_channels")
     return _automatic(kernel, geometry, shapes, dtype, device_type, backend, fused, tf32)
 
 
@@ -142,15 +142,15 @@ def _automatic(
         return Choice("direct", "backend 'triton' was asked for: its kernels are implicit matrix products", "triton")
     if device_type in AUTO_DEVICES and multiply_adds(geometry, shapes) <= SMALL_CALL:
         return Choice("direct", "there is little to multiply")
-    if product.serves(geometry, shapes) and dtype.is_floating_point:
-        return Choice("product", "an edge layer: one image is a pixel, the other the kernel's size", "product")
+    if gemm.serves(geometry, shapes) and dtype.is_floating_point:
+        return Choice("gemm", "an edge layer: one image is a pixel, the other the kernel's size", "gemm")
     measured = device_type in AUTO_DEVICES and dtype in AUTO_DTYPES
     gains = kernel != CONV2D or fused  # oneDNN is good at the convolution itself
     if measured and gains and shapes.large_channels <= FEW_CHANNELS and geometry.engine_serves():
         operator = _OPERATORS[kernel]
         if few_channels.unavailable(operator, geometry, shapes, dtype, device_type, backend) is None:
-            return Choice("product", "an image layer: one image has few channels", "few_channels")
-    reason = minimal_unavailable(kernel, geometry, dtype, device_type, backend)
+            return Choice("gemm", "an image layer: one image has few channels", "few_channels")
+    reason = winograd_unavailable(kernel, geometry, dtype, device_type, backend)
     if reason is not None:
         return Choice("direct", reason)
     if device_type == "cuda" and dtype in AUTO_DTYPES:
@@ -169,27 +169,27 @@ def _on_gpu(geometry: Geometry, shapes: Shapes, tf32: bool) -> Choice:
     if tf32:
         return Choice("direct", "PyTorch's operator may use TF32 here, which is faster and less exact")
     if min(shapes.small_channels, shapes.large_channels) < GPU_CHANNELS:
-        return Choice("direct", f"minimal filtering is taken for {GPU_CHANNELS} channels and more on a GPU")
+        return Choice("direct", f"Winograd filtering is taken for {GPU_CHANNELS} channels and more on a GPU")
     if multiply_adds(geometry, shapes) < GPU_MULTIPLY_ADDS:
         return Choice("direct", "there is little to multiply")
-    return Choice("minimal", "float32 without TF32 on a GPU: minimal filtering was faster in all such layers", "native")
+    return Choice("winograd", "float32 without TF32 on a GPU: Winograd filtering was faster in all such layers", "native")
 
 
 def _cheaper(kernel: str, geometry: Geometry, shapes: Shapes) -> Choice:
-    direct, minimal = direct_cost(kernel, geometry, shapes), minimal_cost(kernel, geometry, shapes)
+    direct, winograd = direct_cost(kernel, geometry, shapes), winograd_cost(kernel, geometry, shapes)
     layer_direct = sum(direct_cost(one, geometry, shapes) for one in KERNELS)
-    layer_minimal = sum(minimal_cost(one, geometry, shapes) for one in KERNELS) + AUTOGRAD
-    layer = layer_direct / layer_minimal
-    ratio, least = min(direct / minimal, layer), margin(shapes, geometry)
+    layer_winograd = sum(winograd_cost(one, geometry, shapes) for one in KERNELS) + AUTOGRAD
+    layer = layer_direct / layer_winograd
+    ratio, least = min(direct / winograd, layer), margin(shapes, geometry)
     if torch.compiler.is_compiling():  # dynamic sizes cannot be written out, and nobody reads the reason
-        return Choice("direct", "") if ratio <= least else Choice("minimal", "", "native")
+        return Choice("direct", "") if ratio <= least else Choice("winograd", "", "native")
     taken = (
-        f"is taken to cost {minimal / direct:.2f} times what PyTorch's operator does on {shapes} ({kernel}), "
+        f"is taken to cost {winograd / direct:.2f} times what PyTorch's operator does on {shapes} ({kernel}), "
         f"and {1 / layer:.2f} times in forward and gradients together"
     )
     if ratio <= least:
-        return Choice("direct", f"minimal filtering {taken}; the limit is {1 / least:.2f}")
-    return Choice("minimal", f"minimal filtering {taken}", "native")
+        return Choice("direct", f"Winograd filtering {taken}; the limit is {1 / least:.2f}")
+    return Choice("winograd", f"Winograd filtering {taken}", "native")
 
 
 # ---- the costs -------------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def direct_cost(kernel: str, geometry: Geometry, shapes: Shapes) -> float:
     return costs.direct * multiply_adds + costs.direct_large * large + costs.direct_weight * weights + costs.direct_call
 
 
-def minimal_cost(kernel: str, geometry: Geometry, shapes: Shapes) -> float:
+def winograd_cost(kernel: str, geometry: Geometry, shapes: Shapes) -> float:
     """Products of the transformed tiles, the transforms of both images and of the weight, and a call's overhead.
 
     The three kernels do the same products; each transforms two of the three operands and transforms the third back.
@@ -268,18 +268,18 @@ def tiles_of(geometry: Geometry, shapes: Shapes) -> int:
 # ---- what cannot run -------------------------------------------------------------------------------------------------
 
 
-def minimal_unavailable(
+def winograd_unavailable(
     kernel: str, geometry: Geometry, dtype: torch.dtype, device_type: str, backend: str
 ) -> str | None:
     """None where the engine serves these operands, else why not."""
     if not geometry.engine_serves():
         served = ", ".join(f"({k}, {s}, {p})" for k, s, p in sorted(ENGINE_GEOMETRIES))
-        return f"minimal filtering is built for (kernel, stride, padding) {served}; this is {geometry}"
+        return f"Winograd filtering is built for (kernel, stride, padding) {served}; this is {geometry}"
     if backend not in ("cpu", "cuda"):
-        return f"minimal filtering is in the native libraries; this is backend {backend!r}"
+        return f"Winograd filtering is in the native libraries; this is backend {backend!r}"
     if not has_kernel(_OPERATORS[kernel], device_type):
         return f"the library that is loaded has no {_OPERATORS[kernel]} on {device_type}"
-    return dtype_unavailable("minimal filtering", dtype, native.DTYPES[device_type], device_type)
+    return dtype_unavailable("Winograd filtering", dtype, native.DTYPES[device_type], device_type)
 
 
 def triton_unavailable(geometry: Geometry, dtype: torch.dtype) -> str | None:

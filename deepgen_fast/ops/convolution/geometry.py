@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 Pair = tuple[int, int]
 
-# What the minimal-filtering engine serves: (kernel, stride, padding), the same along both axes.
+# What the winograd-filtering engine serves: (kernel, stride, padding), the same along both axes.
 ENGINE_GEOMETRIES = frozenset({(4, 2, 1), (3, 2, 1), (5, 2, 2), (3, 1, 1)})
 
 
@@ -42,7 +42,7 @@ class Geometry(NamedTuple):
         return large[0] - height, large[1] - width
 
     def engine_serves(self) -> bool:
-        """Whether minimal filtering is built for this geometry."""
+        """Whether Winograd filtering is built for this geometry."""
         (k, k_w), (s, s_w), (p, p_w) = self
         return k == k_w and s == s_w and p == p_w and (k, s, p) in ENGINE_GEOMETRIES
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.activation import NONE
 from deepgen_fast.ops.batch_norm_act import launch as batch_norm
-from deepgen_fast.ops.convolution import few_channels, native, product, reference
+from deepgen_fast.ops.convolution import few_channels, native, gemm, reference
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT, Choice, choose
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair, Shapes
 from deepgen_fast.ops.launchers import launchers
@@ -31,7 +31,7 @@ class Epilogue(NamedTuple):
 
 PLAIN = Epilogue()
 
-_MODULES = {"reference": reference, "native": native, "product": product, "few_channels": few_channels}
+_MODULES = {"reference": reference, "native": native, "gemm": gemm, "few_channels": few_channels}
 
 
 class Request(NamedTuple):

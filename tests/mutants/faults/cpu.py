@@ -95,7 +95,7 @@ FAULTS = (
         f"{_OPS}/convolution/weight_gradient.h",
         "if (transformed != kY * 4 + kX) transform_tiles<kY, kX>(first, count);",
         "if (transformed == 0) transform_tiles<kY, kX>(first, count);",
-        "tests/contract/test_gradients.py -k 'first_order and conv2d and minimal and cpu'",
+        "tests/contract/test_gradients.py -k 'first_order and conv2d and winograd and cpu'",
     ),
     Fault(
         f"{_OPS}/convolution/weight_gradient.h", "        if (first)\n", "        if (false)\n", "tests/ops/convolution"

@@ -118,7 +118,7 @@ FAULTS = (
         f"{_OPS}/convolution/autograd.py",
         "return grad_image, grad_weight, grad.sum((0, 2, 3)) if need_bias else None",
         "return grad_image, grad_weight, grad.sum((0, 2)) if need_bias else None",
-        'tests/contract/test_gradients.py -k "first_order and cpu and minimal"',
+        'tests/contract/test_gradients.py -k "first_order and cpu and winograd"',
     ),
     Fault(
         f"{_OPS}/convolution/autograd.py",

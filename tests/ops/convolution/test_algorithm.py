@@ -7,7 +7,7 @@ import torch
 
 import deepgen_fast as dgf
 from deepgen_fast.ops.convolution import algorithm as cost_model
-from deepgen_fast.ops.convolution.algorithm import ALGORITHMS, COSTS, KERNELS, choose, direct_cost, minimal_cost
+from deepgen_fast.ops.convolution.algorithm import ALGORITHMS, COSTS, KERNELS, choose, direct_cost, winograd_cost
 from deepgen_fast.ops.convolution.geometry import Geometry, Shapes
 from deepgen_fast.ops.kernels import has_kernel
 from ops.convolution.geometries import EDGE, ENGINE, LAYERS, Layer, operands
@@ -24,7 +24,7 @@ def shapes(batch: int, small: int, large: int, size: int) -> Shapes:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_large_layers_take_the_engine_and_small_ones_do_not(kernel: str) -> None:
     arguments = (torch.float32, "cpu", "auto", "cpu")
-    assert choose(kernel, K4, shapes(64, 512, 256, 8), *arguments).algorithm == "minimal"
+    assert choose(kernel, K4, shapes(64, 512, 256, 8), *arguments).algorithm == "winograd"
     small = choose(kernel, K4, shapes(1, 8, 8, 1), *arguments)
     assert small.algorithm == "direct" and small.reason
 
@@ -38,7 +38,7 @@ def test_on_a_gpu_the_engine_is_taken_where_float32_is_meant(kernel: str, monkey
         return cost_model._choose(kernel, K4, layer, dtype, "cuda", "auto", "cuda", False, tf32).algorithm
 
     large = shapes(64, 512, 256, 8)
-    assert chosen(large) == "minimal"
+    assert chosen(large) == "winograd"
     assert chosen(large, tf32=True) == chosen(large, torch.bfloat16) == chosen(large, torch.float64) == "direct"
     assert chosen(shapes(64, 128, 3, 32)) == chosen(shapes(1, 64, 64, 4)) == "direct"
 
@@ -58,10 +58,10 @@ def test_costs_count_products(kernel: str) -> None:
     """At many channels the costs' ratio tends to that of the products: 2.56 for kernel 4 on whole tiles."""
     large = Shapes(4096, 8192, 8192, (8, 8), (16, 16))
     multiply_adds = direct_cost(kernel, K4, large) / COSTS[kernel].direct
-    assert COSTS[kernel].product * multiply_adds / minimal_cost(kernel, K4, large) == pytest.approx(2.56, rel=0.1)
+    assert COSTS[kernel].product * multiply_adds / winograd_cost(kernel, K4, large) == pytest.approx(2.56, rel=0.1)
 
 
-@pytest.mark.parametrize("algorithm", ["minimal", "product"])
+@pytest.mark.parametrize("algorithm", ["winograd", "gemm"])
 def test_an_algorithm_that_cannot_run_says_why(algorithm: str) -> None:
     x, weight = torch.randn(2, 20, 9, 9), torch.randn(20, 20, 4, 4)
     with pytest.raises(ValueError, match=rf"algorithm='{algorithm}' cannot run: .*kernel 4, stride 3"):
@@ -70,12 +70,12 @@ def test_an_algorithm_that_cannot_run_says_why(algorithm: str) -> None:
         dgf.conv_transpose2d(x, weight, stride=3, algorithm=algorithm)
 
 
-def test_minimal_filtering_is_no_backend_of_its_own() -> None:
+def test_winograd_filtering_is_no_backend_of_its_own() -> None:
     x, weight = torch.randn(2, 3, 8, 8), torch.randn(3, 3, 4, 4)
-    with pytest.raises(ValueError, match="minimal filtering is in the native libraries; this is backend 'reference'"):
-        dgf.conv2d(x, weight, algorithm="minimal", backend="reference")
+    with pytest.raises(ValueError, match="Winograd filtering is in the native libraries; this is backend 'reference'"):
+        dgf.conv2d(x, weight, algorithm="winograd", backend="reference")
     with pytest.raises(ValueError, match="on cpu it is built for float32, float64, bfloat16; this is float16"):
-        dgf.conv2d(x.half(), weight.half(), algorithm="minimal")
+        dgf.conv2d(x.half(), weight.half(), algorithm="winograd")
 
 
 @native
@@ -99,8 +99,8 @@ def test_algorithms_agree(layer: Layer, last: bool) -> None:
                 continue
             weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
             results[algorithm] = [output, *torch.autograd.grad((output * weights).sum(), leaves)]
-        assert "auto" in results and ("minimal" in results) == (layer in ENGINE)
-        assert layer not in EDGE or "product" in results
+        assert "auto" in results and ("winograd" in results) == (layer in ENGINE)
+        assert layer not in EDGE or "gemm" in results
         for algorithm in results.keys() - {"direct"}:
             for one, two in zip(results[algorithm], results["direct"], strict=True):
                 assert (one - two).norm() <= 3e-6 * two.norm(), algorithm

@@ -12,10 +12,10 @@ from deepgen_fast.ops.convolution import normalized
 
 # (algorithm, transposed, channels in and out, size of the image): layers that each algorithm serves.
 LAYERS = [
-    ("minimal", False, 32, 48, 12),
-    ("minimal", True, 48, 32, 6),
-    ("product", False, 3, 24, 12),
-    ("product", True, 24, 3, 6),
+    ("winograd", False, 32, 48, 12),
+    ("winograd", True, 48, 32, 6),
+    ("gemm", False, 3, 24, 12),
+    ("gemm", True, 24, 3, 6),
     ("direct", False, 32, 48, 12),
     ("auto", True, 48, 32, 6),
 ]
@@ -44,4 +44,4 @@ def test_equals_the_plain_layers(
     wide = [None if one is None else one.double() for one in (mean, variance, gain, shift)]
     expected = F.relu(F.batch_norm(output, *wide, False)).float()
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
-    assert bool(folds) == (algorithm in ("minimal", "product")) or algorithm == "auto"
+    assert bool(folds) == (algorithm in ("winograd", "gemm")) or algorithm == "auto"

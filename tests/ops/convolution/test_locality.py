@@ -1,4 +1,4 @@
-"""How far a NaN, an infinity or one huge number of an image reaches in Winograd's minimal filtering: its own tiles."""
+"""How far a NaN, an infinity or one huge number of an image reaches in Winograd's Winograd filtering: its own tiles."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_other_images_and_tiles_are_untouched(layer: Layer, transposed: bool, va
     stride = layer.stride if isinstance(layer.stride, int) else layer.stride[0]
     options = layer.transposed if transposed else layer.forward
     operator = dgf.conv_transpose2d if transposed else dgf.conv2d
-    clean = operator(x, weight, **options, algorithm="minimal")
+    clean = operator(x, weight, **options, algorithm="winograd")
     for y, column in PLACES:
         changed = x.clone()
         changed[1, 2, y, column] = value
         pixel = torch.zeros(IMAGES, *SIZE, dtype=torch.bool)
         pixel[1, y, column] = True
-        found = operator(changed, weight, **options, algorithm="minimal")
+        found = operator(changed, weight, **options, algorithm="winograd")
         reached, windows = _reached(found, clean), _windows(pixel, layer, transposed)
         # A tile is OUTPUTS pixels of each phase of the large image, in which they take turns.
         tile = OUTPUTS * stride
@@ -78,6 +78,6 @@ def test_what_the_documentation_says_of_large_numbers() -> None:
     small = (slice(None), slice(None), 2, 2)  # of the same tile, whose window does not hold the large number
     error = {
         algorithm: (dgf.conv2d(x, weight, **options, algorithm=algorithm)[small] - exact[small]).abs().max().item()
-        for algorithm in ("direct", "minimal")
+        for algorithm in ("direct", "winograd")
     }
-    assert error["direct"] < 1e-4 < error["minimal"] < 3e-6 * exact.norm()
+    assert error["direct"] < 1e-4 < error["winograd"] < 3e-6 * exact.norm()

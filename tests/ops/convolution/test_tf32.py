@@ -15,7 +15,7 @@ from deepgen_fast.ops.convolution import arguments
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, KERNELS
 from deepgen_fast.ops.convolution.passes import Request
 
-SETTINGS = {"tf32": "direct", "ieee": "minimal"}  # and what a large layer of float32 runs by
+SETTINGS = {"tf32": "direct", "ieee": "winograd"}  # and what a large layer of float32 runs by
 
 
 @pytest.fixture(autouse=True)

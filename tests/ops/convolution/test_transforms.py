@@ -16,8 +16,8 @@ import deepgen_fast as dgf
 from deepgen_fast.ops.kernels import has_kernel
 from ops.convolution.geometries import EDGE, ENGINE, Layer, operands
 
-ALGORITHMS = ("direct", *(("minimal",) if has_kernel("conv2d", "cpu") else ()))
-CASES = [(layer, algorithm) for layer in ENGINE[:2] for algorithm in ALGORITHMS] + [(EDGE[0], "product")]
+ALGORITHMS = ("direct", *(("winograd",) if has_kernel("conv2d", "cpu") else ()))
+CASES = [(layer, algorithm) for layer in ENGINE[:2] for algorithm in ALGORITHMS] + [(EDGE[0], "gemm")]
 LANES = 3
 Call = Callable[..., Tensor]
 

@@ -1,4 +1,4 @@
-"""Layers large enough for minimal filtering: the engine really runs, with the plain model's numbers."""
+"""Layers large enough for Winograd filtering: the engine really runs, with the plain model's numbers."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _models() -> tuple[nn.Module, nn.Module, torch.Tensor]:
     return accelerate(copy.deepcopy(model)), model, torch.randn(16, 64, 16, 16)
 
 
-def test_it_is_minimal_filtering() -> None:
+def test_it_is_winograd_filtering() -> None:
     model, _, x = _models()
-    assert {row.forward for row in explain(model, x).rows} == {"minimal"}
+    assert {row.forward for row in explain(model, x).rows} == {"winograd"}
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
