@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # PEP 517 builds do not put the 
 
 from build_support import cpu, cuda
 
-reason = cpu.why_not()
+reason = cpu.unsupported_reason()
 if reason:
     print(f"deepgen_fast: building without the CPU library: {reason}. The reference and Triton backends still work.")
 

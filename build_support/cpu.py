@@ -43,7 +43,7 @@ def is_required() -> bool:
     return value == "1"
 
 
-def why_not() -> str | None:
+def unsupported_reason() -> str | None:
     """The reason why the CPU library cannot be built here, or None."""
     if os.environ.get(SWITCH) == "0":
         return f"{SWITCH}=0 left it out"
@@ -130,7 +130,7 @@ class PythonBuild(build_py):
 
     def run(self) -> None:
         super().run()
-        if reason := why_not():
+        if reason := unsupported_reason():
             here = self.get_package_dir("deepgen_fast") if self.editable_mode else f"{self.build_lib}/deepgen_fast"
             settle(Path(here), reason)
 
@@ -152,7 +152,7 @@ class NativeBuild(build_ext):
         if self._failure:
             library.unlink(missing_ok=True)  # what lies there is of other sources than these
             record.write(library.parent, record.CPU, *self._failure)
-        elif reason := why_not():
+        elif reason := unsupported_reason():
             settle(library.parent, reason)
         else:
             record.clear(library.parent, record.CPU)

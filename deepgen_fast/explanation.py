@@ -16,7 +16,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from deepgen_fast import backends, ops
 from deepgen_fast.nn import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
-from deepgen_fast.nn.accelerate.interface import accelerate, closed, why_left
+from deepgen_fast.nn.accelerate.interface import accelerate, closed, unsupported_reason
 from deepgen_fast.nn.blocks import Block
 from deepgen_fast.ops.checks import check_tensor
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT
@@ -224,13 +224,13 @@ def _left_reason(module: Any, parent: Any, heard: _Heard, ran: bool) -> str | No
     """Why PyTorch's layer runs; "" where this library's does (no example was given), None for what is no business."""
     unseen = "not called with this example" if ran else ""
     if isinstance(module, Block):
-        return module.why_plain()
-    if isinstance(parent, Block) and parent.why_plain() is None:
+        return module.unsupported_reason()
+    if isinstance(parent, Block) and parent.unsupported_reason() is None:
         return heard.reasons.get(module, unseen)
     if isinstance(module, (_ConvNd, nn.Sequential)):
         if not isinstance(module, Accelerated):
             inside = parent is not None and closed(parent)
-            return inside or why_left(module) or "not accelerated: added, or restored, since"
+            return inside or unsupported_reason(module) or "not accelerated: added, or restored, since"
         return None if isinstance(module, nn.Sequential) else heard.reasons.get(module, unseen)
     if not isinstance(module, _NormBase) and layers.role(module) not in layers.ACTIVATIONS:
         return None
@@ -266,14 +266,14 @@ def _convolution_row(
 ) -> Row:
     """The three passes of a convolution, and the reason of the forward's algorithm; of others where they differ."""
     transposed, x, weight, bias = operands
-    image, weight, _, output_padding, request, _ = check_operands(
+    image, weight, _, output_padding, descriptor, _ = check_operands(
         transposed, x, weight, bias, options["stride"], options["padding"], options.get("output_padding", 0),
         options["algorithm"], options["backend"],
     )  # fmt: skip
     forward = CONV_TRANSPOSE2D if transposed else CONV2D
     input_gradient = CONV2D if transposed else CONV_TRANSPOSE2D
     first, second, third = (
-        request.pass_choice(kernel, transposed, image, weight, output_padding, fused and kernel == forward)
+        descriptor.pass_choice(kernel, transposed, image, weight, output_padding, fused and kernel == forward)
         for kernel in (forward, input_gradient, WEIGHT_GRADIENT)
     )
     reasons = [first.reason]
@@ -281,7 +281,7 @@ def _convolution_row(
         if choice.algorithm != first.algorithm:
             reasons.append(f"{what}: {choice.reason}")
     algorithms = (first.algorithm, second.algorithm, third.algorithm)
-    return Row(name, layer, operator, request.backend, *algorithms, "; ".join(reasons))
+    return Row(name, layer, operator, descriptor.backend, *algorithms, "; ".join(reasons))
 
 
 def _explain_operator(name: str, example: tuple[Any, ...], options: dict[str, Any]) -> Explanation:

@@ -87,7 +87,7 @@ def refinement(model: LAPGAN, level: int, judge: Judge, held_out: Sequence[Tenso
     """Distances of real low-pass images, and of what a level's generator makes of them."""
     noise = BatchNoise(torch.Generator().manual_seed(seed))
     blurred = judge.distance(up(held_out[level + 1]))
-    made = judge.distance(model.decode(model.draw_beside(held_out[0], noise)))
+    made = judge.distance(model.decode(model.sample_latents_like(held_out[0], noise)))
     return {f"blurred_distance_{level}": blurred, f"distance_{level}": made, f"refined_{level}": made / blurred}
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen_fast.ops.convolution import passes
+from deepgen_fast.ops.convolution import dispatch
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT
 from deepgen_fast.ops.convolution.arguments import check_operands
 
@@ -74,12 +74,12 @@ def steps(layer: Layer) -> dict[str, tuple[Callable[[], Tensor], ...]]:
         )
         return found[0] if image else found[1]
 
-    request = check_operands(True, x, weight, None, stride, padding, extra, "auto", "auto").request
+    descriptor = check_operands(True, x, weight, None, stride, padding, extra, "auto", "auto").descriptor
     torch.compiler.reset()
     compiled_forward = torch.compile(eager_forward, dynamic=False)
     compiled_backward = torch.compile(eager_backward, dynamic=False)
     chosen = [
-        request.pass_choice(kernel, True, x, weight, (extra, extra)).algorithm
+        descriptor.pass_choice(kernel, True, x, weight, (extra, extra)).algorithm
         for kernel in (CONV_TRANSPOSE2D, CONV2D, WEIGHT_GRADIENT)
     ]
     candidates = (
@@ -87,19 +87,21 @@ def steps(layer: Layer) -> dict[str, tuple[Callable[[], Tensor], ...]]:
             lambda: eager_forward(x),
             lambda: eager_forward(last_x),
             lambda: compiled_forward(last_x),
-            lambda: passes.conv_transpose2d(last_x, weight, None, None, (extra, extra), request, passes.PLAIN)[0],
+            lambda: dispatch.conv_transpose2d(last_x, weight, None, None, (extra, extra), descriptor, dispatch.PLAIN)[
+                0
+            ],
         ),
         (
             lambda: eager_backward(x, grad, True),
             lambda: eager_backward(last_x, last_grad, True),
             lambda: compiled_backward(last_x, last_grad, True),
-            lambda: passes.conv2d(last_grad, weight, None, None, request, passes.PLAIN)[0],
+            lambda: dispatch.conv2d(last_grad, weight, None, None, descriptor, dispatch.PLAIN)[0],
         ),
         (
             lambda: eager_backward(x, grad, False),
             lambda: eager_backward(last_x, last_grad, False),
             lambda: compiled_backward(last_x, last_grad, False),
-            lambda: passes.weight_gradient(last_x, last_grad, request),
+            lambda: dispatch.weight_gradient(last_x, last_grad, descriptor),
         ),
     )
     names = (f"{name} ({algorithm})" for name, algorithm in zip(PASSES, chosen, strict=True))

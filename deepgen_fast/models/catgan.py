@@ -17,7 +17,7 @@ from deepgen_fast.models.dcgan_networks import (
     halving_blocks,
     initialize,
 )
-from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
+from deepgen_fast.models.gan import GAN, Prior, dtype_of, upcast
 from deepgen_fast.models.gaussian_noise import with_noise
 from deepgen_fast.nn.batch_norm import batch_statistics
 from deepgen_fast.objectives.entropies import certainty_logits
@@ -50,7 +50,7 @@ class CatGAN(GAN):
     def classify(self, example: Any) -> Tensor:
         """Unnormalized log p(y|x, D), ``[B, K]`` in float32 (float64 of float64 networks), of examples as the networks
         see them (``from_data``); of a pair with labels, of the first."""
-        return in_full(self.discriminator(event_of(example).to(dtype_of(self.discriminator))))
+        return upcast(self.discriminator(event_of(example).to(dtype_of(self.discriminator))))
 
     def discriminate(self, example: Any) -> Tensor:
         """``[B]``: how sure D is of its class, as a logit; see ``objectives.certainty_logits``."""

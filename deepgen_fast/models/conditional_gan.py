@@ -19,7 +19,7 @@ from deepgen_fast.models.dcgan_networks import (
     initialize,
 )
 from deepgen_fast.models.fully_connected_gan import DISCRIMINATOR_RANGE, GENERATOR_RANGE, Maxout, initialize_uniformly
-from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
+from deepgen_fast.models.gan import GAN, Prior, dtype_of, upcast
 from deepgen_fast.models.labels import Labels, as_labels, labels_in_turn
 from deepgen_fast.models.likelihoods import check_event_shape
 from deepgen_fast.random import BatchNoise
@@ -55,7 +55,7 @@ class ConditionalGAN(GAN):
         if num_classes < 1:
             raise ValueError(f"num_classes: expected at least 1, got {num_classes}")
         self.num_classes = num_classes
-        self.cycle = num_classes
+        self.num_conditions = num_classes
 
     def draw_latent(self, count: int, noise: BatchNoise | None = None, real: Any = None) -> Any:
         """z, and the labels of the real examples beside which the generated ones will stand, so that D cannot tell
@@ -71,7 +71,7 @@ class ConditionalGAN(GAN):
     def discriminate(self, example: Any) -> Tensor:
         """One logit an example ``(x, labels)``, ``[B]`` in float32 (float64 of float64 networks)."""
         x, labels = example
-        return in_full(self.discriminator(x.to(dtype_of(self.discriminator)), labels).flatten())
+        return upcast(self.discriminator(x.to(dtype_of(self.discriminator)), labels).flatten())
 
     def condition(self, latent: Any, labels: Labels) -> Any:
         """As ``GAN.condition``."""

@@ -52,7 +52,7 @@ class ConditionalVAE(VAE):
         if num_classes < 1:
             raise ValueError(f"num_classes: expected at least 1, got {num_classes}")
         self.num_classes = num_classes
-        self.cycle = num_classes
+        self.num_conditions = num_classes
 
     def encode(self, x: Example) -> Posterior:
         """q(z|x, y) for ``x``, the pair of ``[B, *event_shape]`` and labels ``[B]``.

@@ -132,7 +132,7 @@ class GAN(GenerativeModel):
         noise = BatchNoise() if noise is None else noise
         return noise.normal(size, like) if self.prior == "normal" else noise.uniform(size, like) * 2.0 - 1.0
 
-    def draw_beside(self, data: Tensor, noise: BatchNoise | None = None) -> Any:
+    def sample_latents_like(self, data: Tensor, noise: BatchNoise | None = None) -> Any:
         """Latents of as many samples as there are examples in ``data [B, *event_shape]``; those of a ``conditioned``
         model hold what it takes from these."""
         return self.draw_latent(len(data), noise, self.from_data(data) if self.conditioned else None)
@@ -146,13 +146,13 @@ class GAN(GenerativeModel):
         looked at."""
         return logits_of(self.discriminator, event_of(example))
 
-    def judge_with_features(self, example: Any) -> tuple[Tensor, Tensor]:
+    def logits_and_features(self, example: Any) -> tuple[Tensor, Tensor]:
         """``discriminate`` of an example, and its ``features``, by one pass."""
         if self.feature_layer is None:
             raise ValueError(f"features: the discriminator of a {type(self).__name__} names no layer to take them from")
         layer = self.discriminator.get_submodule(self.feature_layer)
         logits, output = with_output_of(layer, lambda: self.discriminate(example))
-        return logits, in_full(output[-len(logits) :].flatten(1))  # before these rows, a reference batch may be
+        return logits, upcast(output[-len(logits) :].flatten(1))  # before these rows, a reference batch may be
 
     def features(self, example: Any) -> Tensor:
         """f(x), ``[B, n]``: what an intermediate layer of the discriminator makes of examples.
@@ -160,7 +160,7 @@ class GAN(GenerativeModel):
         Raises:
             ValueError: the discriminator has no feature layer.
         """
-        return self.judge_with_features(example)[1]
+        return self.logits_and_features(example)[1]
 
     # For use.
 
@@ -197,14 +197,14 @@ class GAN(GenerativeModel):
         return self.generate(latent)
 
 
-def in_full(outputs: Tensor) -> Tensor:
+def upcast(outputs: Tensor) -> Tensor:
     """Outputs of a narrow copy in float32, as losses want them; others as they are."""
     return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
 
 
 def logits_of(network: nn.Module, x: Tensor) -> Tensor:
     """What a discriminator gives for ``x [B, *event]``: ``[B]`` in float32 (float64 of float64 networks)."""
-    return in_full(network(x.to(dtype_of(network))).flatten())
+    return upcast(network(x.to(dtype_of(network))).flatten())
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:

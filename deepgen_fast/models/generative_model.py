@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen_fast.example import Example
-from deepgen_fast.models.exhibits import Exhibits
+from deepgen_fast.models.previews import Previews
 from deepgen_fast.random import BatchNoise
 
 
@@ -25,14 +25,14 @@ class GenerativeModel(nn.Module):
     takes_labels: bool = False
     #: Number of classes; labels are 0 to ``num_classes - 1``. None where there are none.
     num_classes: int | None = None
-    #: Length of the cycle in which samples go through classes or codes: a grid of samples of as many columns has one
-    #: for each. None where all is drawn at random.
-    cycle: int | None = None
+    #: Number of classes or codes that samples go through in turn: a grid of samples of as many columns has a column for
+    #: each. None where all is drawn at random.
+    num_conditions: int | None = None
     #: Prior of z, ``"normal"`` or ``"uniform"``.
     prior: str = "normal"
 
     @property
-    def wide_modules(self) -> tuple[nn.Module, ...] | None:
+    def keep_in_fp32_modules(self) -> tuple[nn.Module, ...] | None:
         """Submodules that stay in float32 where the networks run in less, in a model that is called with examples; None
         in one that casts by itself what its methods are given."""
         return None
@@ -49,11 +49,11 @@ class TrainedModel(Protocol):
     @property
     def num_classes(self) -> int | None: ...
     @property
-    def cycle(self) -> int | None: ...
+    def num_conditions(self) -> int | None: ...
     @property
     def prior(self) -> str: ...
     @property
-    def wide_modules(self) -> tuple[nn.Module, ...] | None: ...
+    def keep_in_fp32_modules(self) -> tuple[nn.Module, ...] | None: ...
 
 
 class VariationalModel(TrainedModel, Protocol):
@@ -66,7 +66,7 @@ class VariationalModel(TrainedModel, Protocol):
     def check_data(self, examples: Tensor, name: str) -> None:
         """Check that ``examples [N, *event_shape]`` can be trained on; raise ``DataError`` when they cannot."""
 
-    def exhibits(self, generator: torch.Generator, examples: Example | None = None) -> Exhibits:
+    def previews(self, generator: torch.Generator, examples: Example | None = None) -> Previews:
         """What a run shows as the model trains: images and their number of columns, or a text, by name."""
 
 
@@ -84,7 +84,7 @@ class AdversarialModel(TrainedModel, Protocol):
     def from_data(self, x: Any) -> Any: ...
     def to_data(self, example: Any) -> Tensor: ...
     def draw_latent(self, count: int, noise: BatchNoise | None = None, real: Any = None) -> Any: ...
-    def draw_beside(self, data: Tensor, noise: BatchNoise | None = None) -> Any: ...
+    def sample_latents_like(self, data: Tensor, noise: BatchNoise | None = None) -> Any: ...
     def generate(self, latent: Any) -> Any: ...
     def decode(self, latent: Any) -> Tensor: ...
     def discriminate(self, example: Any) -> Tensor: ...

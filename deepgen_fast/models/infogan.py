@@ -20,7 +20,7 @@ from deepgen_fast.models.dcgan_networks import (
     last_block,
     levels_of,
 )
-from deepgen_fast.models.gan import GAN, Prior, dtype_of, in_full
+from deepgen_fast.models.gan import GAN, Prior, dtype_of, upcast
 from deepgen_fast.models.labels import Labels, as_labels, labels_in_turn
 from deepgen_fast.nn import DiscriminatorBlock
 from deepgen_fast.random import BatchNoise
@@ -73,7 +73,7 @@ class InfoGAN(GAN):
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         self.num_classes = num_classes
         self.num_continuous = num_continuous
-        self.cycle = num_classes
+        self.num_conditions = num_classes
 
     def draw_latent(self, count: int, noise: BatchNoise | None = None, real: Any = None) -> Any:
         """z and codes. Without real examples beside them, the categorical code is 0, 1, ..., K - 1, 0, 1, ..."""
@@ -91,16 +91,16 @@ class InfoGAN(GAN):
         inputs = torch.cat([z, F.one_hot(code, self.num_classes).to(z.dtype), continuous], 1)
         return self.generator(inputs.to(dtype_of(self.generator))), code, continuous
 
-    def judge_and_recognize(self, example: Any) -> tuple[Tensor, CodePosterior]:
+    def logits_and_codes(self, example: Any) -> tuple[Tensor, CodePosterior]:
         """The logits ``[B]`` of D and Q(c|x), by one pass through what they share."""
         both: Any = self.discriminator.both
         logits, codes = both(event_of(example).to(dtype_of(self.discriminator)))
         sizes = (self.num_classes, self.num_continuous, self.num_continuous)
-        return in_full(logits), CodePosterior(*in_full(codes).split(sizes, 1))
+        return upcast(logits), CodePosterior(*upcast(codes).split(sizes, 1))
 
     def recognize(self, example: Any) -> CodePosterior:
         """Q(c|x) of examples as the networks see them (``from_data``)."""
-        return self.judge_and_recognize(example)[1]
+        return self.logits_and_codes(example)[1]
 
     def condition(self, latent: Any, labels: Labels) -> Any:
         """As ``GAN.condition``, of the categorical code."""

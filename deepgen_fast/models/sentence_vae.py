@@ -75,7 +75,7 @@ class SentenceVAE(GenerativeModel):
         self.posterior = nn.Linear(hidden_dim, 2 * latent_dim) if latent_dim else None
 
     @property
-    def wide_modules(self) -> tuple[nn.Module, ...]:
+    def keep_in_fp32_modules(self) -> tuple[nn.Module, ...]:
         """None stays in float32."""
         return ()
 
@@ -166,7 +166,7 @@ class SentenceVAE(GenerativeModel):
         """
         check_sentences(examples, len(self.vocabulary), name=name)
 
-    def exhibits(self, generator: torch.Generator, examples: Tensor | None = None) -> dict[str, str]:
+    def previews(self, generator: torch.Generator, examples: Tensor | None = None) -> dict[str, str]:
         """What a run shows as the model trains: sentences drawn, and held-out ones with their reconstructions."""
         samples = self.sample(_SHOWN, generator, greedy=False)
         shown = {"samples": "\n".join(self.vocabulary.decode(samples))}

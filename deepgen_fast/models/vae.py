@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from deepgen_fast.data.checks import check_binary_range, check_pixels
 from deepgen_fast.example import Example, event_of
 from deepgen_fast.models.event_shape import check_pixel_batch
-from deepgen_fast.models.exhibits import Exhibits, image_exhibits
 from deepgen_fast.models.generative_model import GenerativeModel
 from deepgen_fast.models.labels import Labels
 from deepgen_fast.models.likelihoods import Likelihood, check_event_shape
 from deepgen_fast.models.posterior import Posterior
+from deepgen_fast.models.previews import Previews, image_previews
 from deepgen_fast.models.scale_forms import SCALE_FORMS
 from deepgen_fast.random import BatchNoise
 
@@ -168,7 +168,7 @@ class VAE(GenerativeModel):
     # What a trainer asks.
 
     @property
-    def wide_modules(self) -> tuple[nn.Module, ...]:
+    def keep_in_fp32_modules(self) -> tuple[nn.Module, ...]:
         """Submodules that stay in float32 where the networks run in less: the likelihood, with its learned variance."""
         return (self.likelihood,)
 
@@ -183,9 +183,9 @@ class VAE(GenerativeModel):
         if self.likelihood.kind == "bernoulli" and examples.is_floating_point():
             check_binary_range(examples, name=name)
 
-    def exhibits(self, generator: torch.Generator, examples: Example | None = None) -> Exhibits:
+    def previews(self, generator: torch.Generator, examples: Example | None = None) -> Previews:
         """What a run shows as the model trains: samples, and held-out images above their reconstructions."""
-        return image_exhibits(self, generator, examples)
+        return image_previews(self, generator, examples)
 
 
 def check_latent(z: Tensor, latent_dim: int) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen_fast.nn import layers
-from deepgen_fast.nn.runs import Run, compute, run_at
+from deepgen_fast.nn.fused_groups import FusedGroup, compute, fused_group_at
 from deepgen_fast.nn.selection import select
 from deepgen_fast.ops.activation import ACTIVATIONS
 
@@ -39,15 +39,15 @@ class Block(nn.Sequential):
         return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
 
     def forward(self, input: Tensor) -> Tensor:
-        """One fused operator; the layers one by one where :meth:`why_plain` has a reason."""
-        if self.why_plain() is not None or layers.why_not_here(self[0], input) is not None:
+        """One fused operator; the layers one by one where :meth:`unsupported_reason` has a reason."""
+        if self.unsupported_reason() is not None or layers.unsupported_input_reason(self[0], input) is not None:
             return super().forward(input)  # type: ignore[no-untyped-call]
-        run = cast(Run, run_at(list(self), 0))
+        run = cast(FusedGroup, fused_group_at(list(self), 0))
         if self.algorithm == self.backend == "auto" and select(run, input).reason is not None:
             return super().forward(input)  # type: ignore[no-untyped-call]
         return compute(run, input, self.algorithm, self.backend)
 
-    def why_plain(self) -> str | None:
+    def unsupported_reason(self) -> str | None:
         """Why the layers are called one by one, so that nothing is skipped; None where the fused operator runs."""
         if layers.every_call_is_hooked():
             return "hooks on every module"
@@ -59,9 +59,9 @@ class Block(nn.Sequential):
                 return f"{type(layer).__name__} has {reason}"
         if not inner or layers.role(inner[0]) != self._role:
             return "the first layer was replaced"
-        run = run_at(inner, 0)
+        run = fused_group_at(inner, 0)
         if run is None:
-            return layers.why_not(inner[0])
+            return layers.unsupported_reason(inner[0])
         return f"{type(inner[run.length]).__name__} was put into the block" if run.length < len(inner) else None
 
 
@@ -71,7 +71,7 @@ class GeneratorBlock(Block):
     Is ``nn.Sequential(nn.ConvTranspose2d(...), nn.BatchNorm2d(...), nn.ReLU())``, with their parameters,
     ``state_dict`` keys and initialization, and computes it by :func:`deepgen_fast.conv_transpose_bn_act`. Layers may be
     replaced, frozen and parametrized (spectral norm); where one has hooks, or is not what the fused operator
-    computes, the layers run one by one (``why_plain()`` says why).
+    computes, the layers run one by one (``unsupported_reason()`` says why).
 
     Args:
         in_channels, out_channels: of the images.

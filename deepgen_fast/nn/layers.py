@@ -110,7 +110,7 @@ def padding_of(layer: Any) -> Pair | None:
     return layer.padding
 
 
-def why_not(layer: Any) -> str | None:
+def unsupported_reason(layer: Any) -> str | None:
     """Why the fused operators do not have this convolution, None when they have it.
 
     What they cannot read, PyTorch's forward takes: sizes that somebody has set since to an int or to NumPy's.
@@ -141,7 +141,7 @@ def stored(layer: Any, name: str) -> Any:
     return getattr(layer, name)
 
 
-def why_not_here(layer: Any, input: Any) -> str | None:
+def unsupported_input_reason(layer: Any, input: Any) -> str | None:
     """Why PyTorch's own forward gets this input (and raises, where something is wrong with it), None when ours does."""
     weight, bias = stored(layer, "weight"), stored(layer, "bias")
     if not is_plain(input) or not is_plain(weight) or not (bias is None or is_plain(bias)):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen_fast.nn import batch_norm, layers, recording
-from deepgen_fast.nn.runs import Run
+from deepgen_fast.nn.fused_groups import FusedGroup
 from deepgen_fast.nn.synchronized import Synchronized
 from deepgen_fast.ops.autograd import needs_gradient, transforming
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, FEW_CHANNELS, KERNELS, SMALL_CALL, choose
@@ -109,7 +109,7 @@ def forget_left(model: nn.Module) -> None:
         _left.pop(module, None)
 
 
-def select(run: Run, input: Tensor, output_padding: Pair | None = None) -> Selection:
+def select(run: FusedGroup, input: Tensor, output_padding: Pair | None = None) -> Selection:
     """Whether the fused operator computes ``run`` on ``input``, which it can; on a CPU only where that is faster."""
     selection = _select_for(run, input, input.shape, input.stride(), output_padding)
     if selection.reason is not None:
@@ -119,7 +119,7 @@ def select(run: Run, input: Tensor, output_padding: Pair | None = None) -> Selec
     return selection
 
 
-def select_after(run: Run, following: Run, input: Tensor, channels_last: bool) -> Selection:
+def select_after(run: FusedGroup, following: FusedGroup, input: Tensor, channels_last: bool) -> Selection:
     """:func:`select` of ``following`` for what ``run`` will make of ``input``, contiguous or channels-last."""
     shape = output_shape(run, input.shape)
     _, channels, height, width = shape
@@ -130,7 +130,7 @@ def select_after(run: Run, following: Run, input: Tensor, channels_last: bool) -
     return _select_for(following, input, shape, stride, None)
 
 
-def _select_for(run: Run, like: Tensor, shape: Any, stride: Any, output_padding: Pair | None) -> Selection:
+def _select_for(run: FusedGroup, like: Tensor, shape: Any, stride: Any, output_padding: Pair | None) -> Selection:
     if not like.is_cpu:  # elsewhere nothing was measured, and channels-last is what the kernels take
         return Selection(None, True)
     convolution, norm, activation = run
@@ -161,7 +161,7 @@ def _select_for(run: Run, like: Tensor, shape: Any, stride: Any, output_padding:
     return _remembered(layer)
 
 
-def _records(run: Run, input: Tensor, weight: Tensor) -> bool:
+def _records(run: FusedGroup, input: Tensor, weight: Tensor) -> bool:
     """Whether there will be a backward; what ``explain`` watches without gradients stands for a training step."""
     convolution, norm, _ = run
     if recording.active() and convolution.training:
@@ -200,7 +200,7 @@ _remembered = lru_cache(maxsize=4096)(_select)
 
 def _geometry(convolution: Any) -> Geometry:
     padding = layers.padding_of(convolution)
-    assert padding is not None  # ``layers.why_not`` came first
+    assert padding is not None  # ``layers.unsupported_reason`` came first
     return Geometry(convolution.kernel_size, convolution.stride, padding)
 
 
@@ -215,7 +215,7 @@ def _shapes(layer: _Layer) -> tuple[Pair, Pair, Shapes]:
     return small, large, Shapes(layer.shape[0], small_channels, large_channels, small, large)
 
 
-def output_shape(run: Run, shape: Any) -> tuple[int, int, int, int]:
+def output_shape(run: FusedGroup, shape: Any) -> tuple[int, int, int, int]:
     """Of the run's result for an image of this shape."""
     convolution = run.convolution
     geometry = _geometry(convolution)

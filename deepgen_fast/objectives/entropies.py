@@ -96,7 +96,7 @@ class CategoricalObjective:
     def __init__(self, label_weight: float = 1.0) -> None:
         check_weights(label_weight=label_weight)
         self.label_weight = label_weight
-        self.decision: float | None = 0.0
+        self.threshold: float | None = 0.0
         self.part_names: dict[str, tuple[str, ...]] = {
             "discriminator": ("marginal_entropy", "real_entropy", "fake_entropy", "cross_entropy", "accuracy"),
             "generator": ("marginal_entropy", "entropy"),

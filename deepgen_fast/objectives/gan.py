@@ -52,7 +52,7 @@ class GANObjective(Protocol):
     feature_matching: bool
 
     #: Logit above which an example is taken for real; None where a logit means nothing by itself.
-    decision: float | None
+    threshold: float | None
 
     def parts_of(self, model: Any) -> dict[str, tuple[str, ...]]: ...
 
@@ -80,7 +80,7 @@ class AdversarialObjective:
         ValueError: for an unknown loss, or a number out of its range.
 
     ``parts`` of the discriminator's loss are the penalties, without their weights. ``part_names`` says beforehand which
-    parts each player's loss will have, and ``decision`` above which logit an example is taken for real; None where a
+    parts each player's loss will have, and ``threshold`` above which logit an example is taken for real; None where a
     logit means nothing by itself (wasserstein). To one that is ``semi_supervised``, real examples come with labels, -1
     where there is none, and ``discriminator_loss`` is also given ``labeled=``: a pair of as many examples that have a
     label, drawn at every step; it is missing where no example has one, and in validation.
@@ -113,7 +113,7 @@ class AdversarialObjective:
         self.part_names: dict[str, tuple[str, ...]] = {
             "discriminator": tuple(name for name, weight in penalties.items() if weight)
         }
-        self.decision: float | None = {"least_squares": 0.5, "wasserstein": None}.get(loss, 0.0)
+        self.threshold: float | None = {"least_squares": 0.5, "wasserstein": None}.get(loss, 0.0)
 
     def parts_of(self, model: Any) -> dict[str, tuple[str, ...]]:
         """``part_names``, for objectives whose parts depend on the model."""
@@ -177,7 +177,7 @@ class AdversarialObjective:
         if self.feature_matching:
             with torch.no_grad():
                 wanted = model.features(real)
-            logits, features = model.judge_with_features(fake)
+            logits, features = model.logits_and_features(fake)
             return AdversarialLoss(feature_distance(wanted, features), None, logits.detach(), {})
         logits = model.discriminate(fake)
         value = generator_loss(logits, self.loss, label_smoothing=self.label_smoothing)

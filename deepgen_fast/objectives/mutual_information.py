@@ -107,5 +107,5 @@ class _Reader:
     def discriminate(self, example: Example) -> Tensor:
         if isinstance(example, Tensor):
             return self._model.discriminate(example)
-        logits, self.posterior = self._model.judge_and_recognize(example)
+        logits, self.posterior = self._model.logits_and_codes(example)
         return logits

@@ -15,7 +15,7 @@ from deepgen_fast.runs.errors import RunError
 from deepgen_fast.runs.examples import some_examples, split_named
 from deepgen_fast.runs.sample_quality import measure_quality, unsupported_reason
 from deepgen_fast.systems import system_named
-from deepgen_fast.training.gan.balance import judge
+from deepgen_fast.training.gan.discriminator_metrics import evaluate_discriminator
 
 if TYPE_CHECKING:
     from deepgen_fast.runs.run import Run
@@ -80,12 +80,14 @@ def evaluate_gan(run: Run, split: str, *, seed: int, quality: bool | None = None
     ).epoch()
     generator = torch.Generator().manual_seed(seed)
     values: dict[str, Any] = {
-        "discriminator": judge(model, system.build_objective(config.objective), batches, BatchNoise(generator))
+        "discriminator": evaluate_discriminator(
+            model, system.build_objective(config.objective), batches, BatchNoise(generator)
+        )
     }
     real = some_examples(run, split, _COMPARED)
     seen = model.to_data(model.from_data(real))  # as large as what is generated: one level of a pyramid, in some models
     if comparable(seen):
-        values |= diversity(model.decode(model.draw_beside(real, BatchNoise(generator))), seen)._asdict()
+        values |= diversity(model.decode(model.sample_latents_like(real, BatchNoise(generator))), seen)._asdict()
         values["compared"] = len(real)
     if quality is not False:
         values |= _quality(run, split, seed, required=quality is True)

@@ -47,7 +47,7 @@ def latents_of(run: Run, count: int, noise: BatchNoise) -> Any:
             f"{count} samples of this model are conditioned on as many test examples, of which there are {len(real)}",
             "count",
         )
-    return run.model.draw_beside(real, noise)
+    return run.model.sample_latents_like(real, noise)
 
 
 def decoded(run: Run, z: Any) -> Tensor:

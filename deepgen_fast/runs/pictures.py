@@ -22,7 +22,7 @@ def draw_samples(run: Run, count: int, seed: int, path: Path, draw: bool = False
     values = draw_values(run, count, seed, draw, label)
     images = figures.as_images(values, values.shape[1:])
     what = "x = G(z)" if run.kind == "gan" else "x ~ p(x|z)" if draw else "E[x|z]"
-    cycle = run.model.cycle if label is None else None
+    cycle = run.model.num_conditions if label is None else None
     columns = cycle or min(20, max(1, round(count**0.5)))
     return figures.image_grid(images, path, title=f"Samples: {prior_of(run)}, {what}", columns=columns)
 

@@ -96,7 +96,7 @@ class Run:
             raise RunError(f"a {self.config.system} has no p(x|z) to draw from", "draw")
         if label is None:
             return
-        if self.model.cycle is None:
+        if self.model.num_conditions is None:
             raise RunError(f"a {self.config.system} has no classes to choose from", "label")
         if not 0 <= label < self.model.num_classes:
             raise RunError(f"expected 0 to {self.model.num_classes - 1}, got {label}", "label")

@@ -62,7 +62,7 @@ def measure_quality(run: Run, split: str, *, seed: int) -> dict[str, Any]:
     seen, classifier = _seen(run, real), _classifier(run)
     evaluate = metrics.SampleEvaluator(classifier.features, seen, classifier=classifier, seed=seed)
     noise = BatchNoise(torch.Generator().manual_seed(seed))
-    quality = evaluate(decoded(run, run.model.draw_beside(real, noise)).clamp(0.0, 1.0))
+    quality = evaluate(decoded(run, run.model.sample_latents_like(real, noise)).clamp(0.0, 1.0))
     values: dict[str, Any] = quality.as_dict()
     if split != "train":
         train, _ = _some(run, "train", len(real))

@@ -165,16 +165,16 @@ class VAETrainer(Trainer):
         if self._validation is not None:
             examples = rows_of(next(iter(self._validation.epoch())), slice(_SHOWN))
         with self.evaluated_model() as model:
-            exhibits = model.exhibits(reseed(self._noise, self.config.seed, "samples"), examples)
-        if exhibits:
+            previews = model.previews(reseed(self._noise, self.config.seed, "samples"), examples)
+        if previews:
             directory.mkdir(exist_ok=True)
-        for name, exhibit in exhibits.items():
-            if isinstance(exhibit, str):
-                (directory / f"{name}-{epoch:05d}.txt").write_text(exhibit, encoding="utf-8")
+        for name, preview in previews.items():
+            if isinstance(preview, str):
+                (directory / f"{name}-{epoch:05d}.txt").write_text(preview, encoding="utf-8")
                 if tensorboard is not None:
-                    tensorboard.text(name, exhibit, self.position.step)
+                    tensorboard.text(name, preview, self.position.step)
                 continue
-            images, columns = exhibit
+            images, columns = preview
             save_image_grid(images, directory / f"{name}-{epoch:05d}.png", columns)
             if tensorboard is not None:
                 tensorboard.image(name, image_grid(images, columns), self.position.step)

@@ -56,7 +56,7 @@ def cuobjdump() -> str | None:
     return shutil.which("cuobjdump") or next((p for f in folders if (p := shutil.which("cuobjdump", path=f))), None)
 
 
-def why_not() -> str | None:
+def unsupported_reason() -> str | None:
     """Why the figures cannot be read here, or None."""
     toolkit = cuda.find_toolkit()
     if isinstance(toolkit, str):
@@ -137,7 +137,7 @@ def violations(found: dict[str, dict[str, Figures]], budget: dict[str, dict[str,
 
 def main() -> int:
     """The command line above."""
-    if reason := why_not():
+    if reason := unsupported_reason():
         print(f"CUDA budget: not checked: {reason}.")
         return 0
     found = measure()

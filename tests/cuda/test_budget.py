@@ -37,6 +37,6 @@ def test_violations_are_found() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(budget.why_not() is not None, reason=str(budget.why_not()))
+@pytest.mark.skipif(budget.unsupported_reason() is not None, reason=str(budget.unsupported_reason()))
 def test_budget_is_kept() -> None:
     assert budget.violations(budget.measure(), json.loads(budget.BUDGET.read_text())) == []

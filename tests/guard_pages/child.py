@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from guard_pages.calls import GEOMETRIES, GuardedCall, batch_norms, few_channels, winograd, row_calls
+from guard_pages.calls import GEOMETRIES, GuardedCall, batch_norms, few_channels, row_calls, winograd
 from guard_pages.memory import EDGES, guarded_all
 
 F32, F64, BF16, F16 = torch.float32, torch.float64, torch.bfloat16, torch.float16

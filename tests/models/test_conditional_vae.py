@@ -59,7 +59,7 @@ def test_classes_of_samples(model):
     assert torch.equal(sample(7), sample(7, [0, 1, 2, 0, 1, 2, 0]))
     assert torch.equal(sample(7, 2), sample(7, torch.full((7,), 2)))
     assert not torch.equal(sample(7, 2), sample(7, 1))
-    assert model.cycle == 3 and sample(0).shape == (0, 1, 4, 4)
+    assert model.num_conditions == 3 and sample(0).shape == (0, 1, 4, 4)
     for labels, message in ((3, "labels: expected 0 to 2, got 3 to 3"), ([0, 1], "labels: expected 7, or one for all")):
         with pytest.raises(ValueError, match=message):
             sample(7, labels)

@@ -54,7 +54,7 @@ def test_the_generator_is_told_all_codes(model):
 
 def test_one_pass_gives_what_two_would(model):
     x = torch.rand(6, 1, 16, 16, generator=seeded())
-    logits, posterior = model.judge_and_recognize(x)
+    logits, posterior = model.logits_and_codes(x)
     assert torch.equal(logits, model.discriminate(x))
     assert torch.equal(posterior.logits, model.recognize((x, None, None)).logits)
     assert [tuple(part.shape) for part in posterior] == [(6, 3), (6, 2), (6, 2)]

@@ -135,9 +135,9 @@ def test_a_fine_level_alone_is_conditioned_on_real_images():
     assert model.conditioned and not build("2").conditioned
     with pytest.raises(ValueError, match="without coarser levels, level 1 is conditioned on real images"):
         model.sample(3)
-    made = model.decode(model.draw_beside(pictures(), noise()))
+    made = model.decode(model.sample_latents_like(pictures(), noise()))
     assert made.shape == (4, 1, 8, 8)
-    assert torch.equal(build().draw_beside(pictures(), noise())[0], build().draw_latent(4, noise())[0])
+    assert torch.equal(build().sample_latents_like(pictures(), noise())[0], build().draw_latent(4, noise())[0])
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (2, 16, 24)])

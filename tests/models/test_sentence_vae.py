@@ -133,11 +133,11 @@ def test_drawn_words_have_the_decoders_probabilities():
 
 def test_exhibits_are_text():
     vae = model()
-    shown = vae.exhibits(torch.Generator().manual_seed(0), ROWS)
+    shown = vae.previews(torch.Generator().manual_seed(0), ROWS)
     assert len(shown["samples"].splitlines()) == 10
     lines = shown["reconstructions"].splitlines()
     assert lines[0::2] == ["a b c", "d", "a a <unk> f g"] and all(line.startswith("    ") for line in lines[1::2])
-    assert set(vae.exhibits(torch.Generator().manual_seed(0))) == {"samples"}
+    assert set(vae.previews(torch.Generator().manual_seed(0))) == {"samples"}
 
 
 def test_bad_arguments_are_named():

@@ -32,7 +32,7 @@ X86 = {
 }
 
 
-def why_not() -> str | None:
+def unsupported_reason() -> str | None:
     """The reason why the check cannot run here, or None."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return f"NEON is compared with AVX2 and AVX-512 on x86-64, this is {platform.machine()}"
@@ -108,7 +108,7 @@ def compare(folder: Path = ROOT / "build" / "neon", cross_optimization: str = "-
 
 
 if __name__ == "__main__":
-    if reason := why_not():
+    if reason := unsupported_reason():
         sys.exit(reason)
     table, agree = compare(cross_optimization=sys.argv[1] if len(sys.argv) > 1 else "-O0")
     print(table)

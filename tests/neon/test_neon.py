@@ -23,7 +23,7 @@ def test_every_entry_of_the_kernel_tables_has_cases() -> None:
 
 
 @pytest.mark.slow  # compiles every kernel table three times
-@pytest.mark.skipif(neon_check.why_not() is not None, reason=str(neon_check.why_not()))
+@pytest.mark.skipif(neon_check.unsupported_reason() is not None, reason=str(neon_check.unsupported_reason()))
 def test_same_bits_as_x86() -> None:
     table, agree = neon_check.compare()
     assert agree, table

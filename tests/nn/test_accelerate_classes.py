@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from deepgen_fast.nn.accelerate import accelerate, restore
 from deepgen_fast.nn.accelerate.classes import Accelerated
-from deepgen_fast.nn.accelerate.interface import why_left
+from deepgen_fast.nn.accelerate.interface import unsupported_reason
 
 
 def _state(model: nn.Module) -> list:
@@ -155,7 +155,7 @@ def test_layers_that_are_other_layers_or_geometries(layer: nn.Module, calls: lis
         assert_same(layer.eval()(x), plain.eval()(x))
     assert counted == calls
     if not calls:
-        assert not isinstance(layer, Accelerated) and why_left(layer)
+        assert not isinstance(layer, Accelerated) and unsupported_reason(layer)
 
 
 def test_batch_norms_and_activations_of_their_own_are_called() -> None:
@@ -257,7 +257,7 @@ def test_tied_weights_and_shared_layers() -> None:
 def test_lazy_layers_wait_for_their_first_batch() -> None:
     model = nn.Sequential(nn.LazyConv2d(4, 4, 2, 1), nn.LazyBatchNorm2d(), nn.ReLU())
     accelerate(model)
-    assert "lazy" in why_left(model[0])
+    assert "lazy" in unsupported_reason(model[0])
     x = torch.randn(2, 3, 8, 8)
     model(x)
     assert type(model[0]) is nn.Conv2d
@@ -278,7 +278,7 @@ def test_scripted_and_quantized_modules_are_left_alone() -> None:
     before = [type(module) for module in model.modules()]
     accelerate(model)
     assert [type(module) for module in model.modules()][1:] == before[1:]
-    assert "TorchScript" in why_left(scripted) and "quantized" in why_left(qat)
+    assert "TorchScript" in unsupported_reason(scripted) and "quantized" in unsupported_reason(qat)
     assert model(torch.randn(2, 3, 8, 8)).shape == (2, 4, 4, 4)
 
 

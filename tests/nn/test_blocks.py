@@ -47,7 +47,7 @@ def test_equals_the_plain_layers(block: Any, norm: bool, activation: str | None,
     """Values, gradients and buffers, in training and in evaluation, with and without gradients."""
     ours = block(3, 5, norm=norm, activation=activation, algorithm=algorithm, dtype=torch.float64)
     theirs = plain(ours)
-    assert ours.why_plain() is None
+    assert ours.unsupported_reason() is None
     for training in (True, True, False):
         ours.train(training), theirs.train(training)
         x = images(ours)
@@ -157,18 +157,18 @@ def test_hooks_of_inner_layers_fire(block: Any, register: str, index: int) -> No
     ours[-1].inplace = False  # a backward hook's output may not be changed in place
     calls: list[int] = []
     handle = getattr(ours[index], f"register_{register}")(lambda *_: calls.append(index))
-    assert "hooks" in ours.why_plain()
+    assert "hooks" in ours.unsupported_reason()
     ours(images(ours, torch.float32).requires_grad_()).sum().backward()
     assert calls == [index]
     handle.remove()
-    assert ours.why_plain() is None
+    assert ours.unsupported_reason() is None
 
 
 def test_hooks_of_the_block_fire() -> None:
     """On the container they are PyTorch's matter, and what a hook returns counts."""
     ours = dgf.nn.GeneratorBlock(3, 5)
     ours.register_forward_hook(lambda module, inputs, output: 0 * output + 7)
-    assert ours.why_plain() is None
+    assert ours.unsupported_reason() is None
     assert (ours(images(ours, torch.float32)) == 7).all()
 
 
@@ -184,7 +184,7 @@ def test_spectral_norm(block: Any) -> None:
         wrap(ours[0])
         torch.manual_seed(2)
         wrap(theirs[0])
-        assert (ours.why_plain() is None) == (wrap is not nn.utils.spectral_norm)
+        assert (ours.unsupported_reason() is None) == (wrap is not nn.utils.spectral_norm)
         x = images(ours)
         for module in (ours, theirs):
             module(x).square().sum().backward()
@@ -201,10 +201,10 @@ def test_replaced_layers_run() -> None:
         changed = copy.deepcopy(ours)
         changed[index] = layer
         torch.testing.assert_close(changed(x), plain(changed)(x))
-        assert changed.why_plain() is not None
+        assert changed.unsupported_reason() is not None
     longer = copy.deepcopy(ours)
     longer.append(nn.Dropout(1.0))
-    assert "Dropout" in longer.why_plain() and not longer(x).any()
+    assert "Dropout" in longer.unsupported_reason() and not longer(x).any()
     own = copy.deepcopy(ours)
     own[2].forward = lambda value: value + 100
     assert own(x).min() > 50

@@ -20,7 +20,7 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     seen: list[object] = []
 
-    def compute(run: runs.Run, *args: object, **options: object) -> torch.Tensor:
+    def compute(run: runs.FusedGroup, *args: object, **options: object) -> torch.Tensor:
         seen.append(run)
         return runs.compute(run, *args, **options)  # type: ignore[arg-type]
 

@@ -72,7 +72,7 @@ def test_the_command_line_uses_it(system, data, tmp_path):
     expected = model.sample(9, torch.Generator().manual_seed(0))
     torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "made.npy")), expected)
     result = command("sample", run, "-n", 4, "--label", 1, "-o", tmp_path / "ones.npy")
-    if model.cycle is not None:
+    if model.num_conditions is not None:
         assert result.exit_code == 0, result.output
         expected = model.sample(4, torch.Generator().manual_seed(0), labels=1)
         torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "ones.npy")), expected)

@@ -117,7 +117,7 @@ def test_a_model_that_lacks_something_is_told_what(registry: None) -> None:
 
     from deepgen_fast.training import GANTrainer, VAETrainer
 
-    with pytest.raises(TypeError, match="expected a VariationalModel, got a Linear without check_data, cycle, event_"):
+    with pytest.raises(TypeError, match="expected a VariationalModel, got a Linear without check_data, event_shape"):
         VAETrainer(nn.Linear(2, 2))
-    with pytest.raises(TypeError, match="expected an AdversarialModel, got a Linear without conditioned, cycle"):
+    with pytest.raises(TypeError, match="expected an AdversarialModel, got a Linear without conditioned, decode"):
         GANTrainer(nn.Linear(2, 2))

@@ -91,14 +91,14 @@ class TokenVAE(GenerativeModel):
         return self.logits(z).unflatten(1, (-1, self.tokens)), kl
 
     @property
-    def wide_modules(self):
+    def keep_in_fp32_modules(self):
         return ()
 
     def check_data(self, examples, name):
         if examples.is_floating_point() or examples.min() < 0 or examples.max() >= self.tokens:
             raise DataError(f"{name}: expected tokens from 0 to {self.tokens - 1}")
 
-    def exhibits(self, generator, examples=None):
+    def previews(self, generator, examples=None):
         shown = {"samples": "one\ntwo"}
         return shown if examples is None else {**shown, "reconstructions": str(examples.tolist())}
 

@@ -74,7 +74,7 @@ def test_a_level_alone_learns_the_detail_that_its_input_lacks(crosses, quiet):
     trainer.fit(crosses[::2])
     held_out = crosses[1::2]
     with trainer.evaluated_model() as trained:
-        made = trained.decode(trained.draw_beside(held_out, BatchNoise(torch.Generator().manual_seed(1))))
+        made = trained.decode(trained.sample_latents_like(held_out, BatchNoise(torch.Generator().manual_seed(1))))
     blurred = up(down(held_out)).clamp(0, 1)
 
     def detail(images):

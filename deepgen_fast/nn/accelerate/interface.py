@@ -60,7 +60,7 @@ def accelerate(model: M) -> M:
     """
     check_module(model)
     for module in _open_modules(model):
-        if not isinstance(module, Accelerated) and why_left(module) is None:
+        if not isinstance(module, Accelerated) and unsupported_reason(module) is None:
             behavior = BEHAVIORS[layers.role(module) or ""]
             module.__class__ = accelerated_class(type(module), behavior, _injected(module))
     forget_left(model)
@@ -107,7 +107,7 @@ def _open_modules(model: nn.Module) -> list[nn.Module]:
     return list(found)
 
 
-def why_left(module: Any) -> str | None:
+def unsupported_reason(module: Any) -> str | None:
     """Why ``accelerate`` leaves this module as it is, None when it does not."""
     reason = closed(module)
     if reason is not None:
@@ -126,7 +126,7 @@ def why_left(module: Any) -> str | None:
         return f"{cls.__name__} has a call of its own"
     if parametrize.is_parametrized(module) and not _injected(module):
         return "parametrized, and its class was changed again after that"
-    return None if role is layers.SEQUENTIAL else layers.why_not(module)
+    return None if role is layers.SEQUENTIAL else layers.unsupported_reason(module)
 
 
 def _injected(module: nn.Module) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from deepgen_fast.nn import layers, recording
 from deepgen_fast.nn.accelerate.classes import Accelerated
-from deepgen_fast.nn.runs import Run, compute, run_at
+from deepgen_fast.nn.fused_groups import FusedGroup, compute, fused_group_at
 from deepgen_fast.nn.selection import Selection, left_before, remember_left, select, select_after
 from deepgen_fast.ops.autograd import transforming
 from deepgen_fast.ops.memory_format import channels_last, in_format, result_channels_last
@@ -18,11 +18,11 @@ from deepgen_fast.ops.memory_format import channels_last, in_format, result_chan
 def _plain_forward_has_it(layer: Any, input: Tensor, output_padding: tuple[int, int] | None = None) -> bool:
     if left_before(layer, input):
         return True
-    reason = layers.why_not(layer) or layers.why_not_here(layer, input)
+    reason = layers.unsupported_reason(layer) or layers.unsupported_input_reason(layer, input)
     if reason is None and layers.recorded_elsewhere():
         reason = "the model is being recorded, or its operators watched"
     if reason is None:
-        return select(Run(layer), input, output_padding).reason is not None
+        return select(FusedGroup(layer), input, output_padding).reason is not None
     if recording.active():
         recording.note_left(layer, reason)
     return True
@@ -32,14 +32,14 @@ class AcceleratedConv2d(Accelerated):
     def forward(self, input: Tensor) -> Tensor:
         if _plain_forward_has_it(self, input):
             return super().forward(input)
-        return compute(Run(self), input)
+        return compute(FusedGroup(self), input)
 
 
 class AcceleratedConvTranspose2d(Accelerated):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         if output_size is None:
-            return super().forward(input) if _plain_forward_has_it(self, input) else compute(Run(self), input)
-        if layers.why_not(self) or layers.why_not_here(self, input):
+            return super().forward(input) if _plain_forward_has_it(self, input) else compute(FusedGroup(self), input)
+        if layers.unsupported_reason(self) or layers.unsupported_input_reason(self, input):
             return super().forward(input, output_size)
         layer: Any = self
         height, width = layer._output_padding(
@@ -47,7 +47,7 @@ class AcceleratedConvTranspose2d(Accelerated):
         )
         if not layers.is_pair((height, width)) or _plain_forward_has_it(self, input, (height, width)):
             return super().forward(input, output_size)
-        return compute(Run(self), input, output_padding=(height, width))
+        return compute(FusedGroup(self), input, output_padding=(height, width))
 
 
 class AcceleratedSequential(Accelerated):
@@ -81,7 +81,7 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> tuple[Any, bool]:
     them; any other layer, and the caller, get the format that the plain layers would give.
     """
     start, fused, ours = 0, False, False  # ours: the value is channels-last only between our operators
-    run = _run_at(sequence, 0, value)
+    run = _fused_group_at(sequence, 0, value)
     selection: Selection | None = None  # of this run, where the one before it has found out
     while start < len(sequence):
         if run is not None:
@@ -90,10 +90,10 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> tuple[Any, bool]:
             value, ours = in_format(value, False) if ours else value, False
             value = sequence[start](value) if selection is None else _plain_convolution(sequence[start], value)
             start, selection = start + 1, None
-            run = _run_at(sequence, start, value)
+            run = _fused_group_at(sequence, start, value)
             continue
         start, fused = start + run.length, True
-        following = _run_at(sequence, start)
+        following = _fused_group_at(sequence, start)
         # The format of the plain layers' result.
         weight, bias = run.convolution.weight, run.convolution.bias
         last = channels_last(weight) if ours else result_channels_last(value, weight)
@@ -111,9 +111,9 @@ def run_layers(sequence: Sequence[nn.Module], value: Any) -> tuple[Any, bool]:
     return value, fused
 
 
-def _selection(run: Run, value: Any, known: Selection | None) -> Selection | None:
+def _selection(run: FusedGroup, value: Any, known: Selection | None) -> Selection | None:
     """None where the convolution's own call is to decide, and to say what is wrong."""
-    if layers.why_not_here(run.convolution, value) is not None:
+    if layers.unsupported_input_reason(run.convolution, value) is not None:
         return None
     return known or select(run, value)
 
@@ -130,11 +130,11 @@ def _plain_convolution(layer: Any, value: Tensor) -> Tensor:
     return layers.PLAIN_FORWARDS[layers.role(layer)](layer, value)
 
 
-def _run_at(sequence: Sequence[nn.Module], start: int, value: Any = None) -> Run | None:
+def _fused_group_at(sequence: Sequence[nn.Module], start: int, value: Any = None) -> FusedGroup | None:
     """The run that starts here; a convolution that is not accelerated was left out, or restored by itself, and one that
     was left to PyTorch for such a ``value`` before is its own call's matter."""
     if start < len(sequence) and isinstance(sequence[start], Accelerated) and not left_before(sequence[start], value):
-        return run_at(sequence, start)
+        return fused_group_at(sequence, start)
     return None
 
 

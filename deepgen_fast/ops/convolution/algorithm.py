@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 
-from deepgen_fast.ops.convolution import few_channels, native, gemm
+from deepgen_fast.ops.convolution import few_channels, gemm, native
 from deepgen_fast.ops.convolution.geometry import ENGINE_GEOMETRIES, Geometry, Shapes
 from deepgen_fast.ops.kernels import dtype_name, dtype_unavailable, has_kernel
 
@@ -113,7 +113,7 @@ def _choose(
     if algorithm == "direct":
         return Choice("direct", asked)
     if algorithm == "winograd":
-        reason = winograd_unavailable(kernel, geometry, dtype, device_type, backend)
+        reason = winograd_unsupported_reason(kernel, geometry, dtype, device_type, backend)
         if reason is not None:
             raise ValueError(f"algorithm='winograd' cannot run: {reason}")
         return Choice("winograd", asked, "native")
@@ -150,7 +150,7 @@ def _automatic(
         operator = _OPERATORS[kernel]
         if few_channels.unavailable(operator, geometry, shapes, dtype, device_type, backend) is None:
             return Choice("gemm", "an image layer: one image has few channels", "few_channels")
-    reason = winograd_unavailable(kernel, geometry, dtype, device_type, backend)
+    reason = winograd_unsupported_reason(kernel, geometry, dtype, device_type, backend)
     if reason is not None:
         return Choice("direct", reason)
     if device_type == "cuda" and dtype in AUTO_DTYPES:
@@ -172,7 +172,9 @@ def _on_gpu(geometry: Geometry, shapes: Shapes, tf32: bool) -> Choice:
         return Choice("direct", f"Winograd filtering is taken for {GPU_CHANNELS} channels and more on a GPU")
     if multiply_adds(geometry, shapes) < GPU_MULTIPLY_ADDS:
         return Choice("direct", "there is little to multiply")
-    return Choice("winograd", "float32 without TF32 on a GPU: Winograd filtering was faster in all such layers", "native")
+    return Choice(
+        "winograd", "float32 without TF32 on a GPU: Winograd filtering was faster in all such layers", "native"
+    )
 
 
 def _cheaper(kernel: str, geometry: Geometry, shapes: Shapes) -> Choice:
@@ -268,7 +270,7 @@ def tiles_of(geometry: Geometry, shapes: Shapes) -> int:
 # ---- what cannot run -------------------------------------------------------------------------------------------------
 
 
-def winograd_unavailable(
+def winograd_unsupported_reason(
     kernel: str, geometry: Geometry, dtype: torch.dtype, device_type: str, backend: str
 ) -> str | None:
     """None where the engine serves these operands, else why not."""

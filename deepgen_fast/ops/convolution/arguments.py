@@ -11,8 +11,8 @@ from deepgen_fast import backends
 from deepgen_fast.ops.activation import ACTIVATIONS
 from deepgen_fast.ops.checks import check_device, check_tensor
 from deepgen_fast.ops.convolution.algorithm import ALGORITHMS
+from deepgen_fast.ops.convolution.dispatch import ConvDescriptor
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair
-from deepgen_fast.ops.convolution.passes import Request
 from deepgen_fast.ops.convolution.precision import takes_tf32
 from deepgen_fast.tracing import exporting
 
@@ -24,7 +24,7 @@ class Operands(NamedTuple):
     weight: Tensor
     bias: Tensor | None
     output_padding: Pair
-    request: Request
+    descriptor: ConvDescriptor
     # Whether PyTorch's operator does it all, without and with a backward, for these shapes; None: not found out yet.
     direct: list[bool | None]
 
@@ -49,7 +49,7 @@ class Checked(NamedTuple):
     """What the checks gave for an earlier call: the last three of :class:`Operands`."""
 
     output_padding: Pair
-    request: Request
+    descriptor: ConvDescriptor
     direct: list[bool | None]
 
 
@@ -60,7 +60,7 @@ _PLAIN_TENSORS = frozenset({Tensor, nn.Parameter})
 _SIZES = frozenset({int, tuple})  # not a bool, which equals a number that is allowed
 
 
-def recall(
+def cached_operands(
     transposed: bool, x: Tensor, weight: Tensor, bias: Tensor | None, stride: object, padding: object,
     output_padding: object, algorithm: str, backend: str,
 ) -> Checked | None:  # fmt: skip
@@ -161,12 +161,12 @@ def _check(
     if min(*size, *result) < 1:
         raise ValueError(f"x must be large enough for an output; {geometry} gives {result} from {list(x.shape)}")
     tf32 = takes_tf32(image.device.type, image.dtype)
-    request = Request(geometry, algorithm, chosen, norm_backend, tf32)
-    return Operands(image, weight, bias, extra, request, [None, None])
+    descriptor = ConvDescriptor(geometry, algorithm, chosen, norm_backend, tf32)
+    return Operands(image, weight, bias, extra, descriptor, [None, None])
 
 
 def resolved_backends(backend: str, device: torch.device) -> tuple[str, str]:
-    """Of the convolution, and of its statistics and batch norm (see :class:`Request`)."""
+    """Of the convolution, and of its statistics and batch norm (see :class:`ConvDescriptor`)."""
     chosen = backends.choose(backend, device)
     return "reference" if backend == "auto" and chosen == "triton" else chosen, chosen
 

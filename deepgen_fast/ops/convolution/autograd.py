@@ -14,9 +14,9 @@ from torch import Tensor
 
 from deepgen_fast.ops.activation import NONE, gradient_from_argument, gradient_from_kept, kept_for_backward
 from deepgen_fast.ops.autograd import apply_function, mapped, mapped_by_engine
-from deepgen_fast.ops.convolution import passes, reference
+from deepgen_fast.ops.convolution import dispatch, reference
+from deepgen_fast.ops.convolution.dispatch import PLAIN, ConvDescriptor, Epilogue
 from deepgen_fast.ops.convolution.geometry import Pair
-from deepgen_fast.ops.convolution.passes import PLAIN, Epilogue, Request
 from deepgen_fast.ops.memory_format import in_format, result_channels_last
 from deepgen_fast.ops.vmap import merge_batch, split_batch
 
@@ -26,23 +26,23 @@ def _apply(function: type[torch.autograd.Function], *args: Any) -> Any:
     return function.forward(*args) if torch.compiler.is_compiling() else apply_function(function, *args)
 
 
-def _conv_transpose2d(small: Tensor, weight: Tensor, output_padding: Pair, request: Request) -> Tensor:
+def _conv_transpose2d(small: Tensor, weight: Tensor, output_padding: Pair, descriptor: ConvDescriptor) -> Tensor:
     if mapped_by_engine(small, weight):
-        _, stride, padding = request.geometry
+        _, stride, padding = descriptor.geometry
         return F.conv_transpose2d(small, weight, None, stride, padding, output_padding)
-    return _apply(ConvTranspose2d, small, weight, None, output_padding, request, PLAIN)[0]
+    return _apply(ConvTranspose2d, small, weight, None, output_padding, descriptor, PLAIN)[0]
 
 
-def _conv2d(large: Tensor, weight: Tensor, request: Request) -> Tensor:
+def _conv2d(large: Tensor, weight: Tensor, descriptor: ConvDescriptor) -> Tensor:
     if mapped_by_engine(large, weight):
-        return F.conv2d(large, weight, None, request.geometry.stride, request.geometry.padding)
-    return _apply(Conv2d, large, weight, None, request, PLAIN)[0]
+        return F.conv2d(large, weight, None, descriptor.geometry.stride, descriptor.geometry.padding)
+    return _apply(Conv2d, large, weight, None, descriptor, PLAIN)[0]
 
 
-def _weight_gradient(small: Tensor, large: Tensor, request: Request) -> Tensor:
+def _weight_gradient(small: Tensor, large: Tensor, descriptor: ConvDescriptor) -> Tensor:
     if mapped_by_engine(small, large):
-        return reference.conv2d_weight_gradient(small, large, *request.geometry)
-    return _apply(WeightGradient, small, large, request)
+        return reference.conv2d_weight_gradient(small, large, *descriptor.geometry)
+    return _apply(WeightGradient, small, large, descriptor)
 
 
 class _Autocast:
@@ -61,9 +61,14 @@ class _Autocast:
 
 
 def _convolution_context(
-    ctx: Any, image: Tensor, weight: Tensor, request: Request, epilogue: Epilogue, output: tuple[Tensor, Tensor]
+    ctx: Any,
+    image: Tensor,
+    weight: Tensor,
+    descriptor: ConvDescriptor,
+    epilogue: Epilogue,
+    output: tuple[Tensor, Tensor],
 ) -> None:
-    ctx.request, ctx.epilogue = request, epilogue
+    ctx.descriptor, ctx.epilogue = descriptor, epilogue
     ctx.save_for_backward(image, weight, kept_for_backward(output[0], epilogue.activation))
     ctx.mark_non_differentiable(output[1])
 
@@ -71,13 +76,13 @@ def _convolution_context(
 def _convolution_backward(ctx: Any, grad: Tensor, transposed: bool) -> tuple[Tensor | None, ...]:
     """Gradients of image, weight and bias."""
     image, weight, kept = ctx.saved_tensors
-    request = ctx.request
+    descriptor = ctx.descriptor
     need_image, need_weight, need_bias = needs = tuple(ctx.needs_input_grad[:3])
     with _Autocast(grad.device.type):
         if kept is not None:
             grad = gradient_from_kept(grad, kept, ctx.epilogue.activation, ctx.epilogue.negative_slope)
         output_padding = ctx.output_padding if transposed else (0, 0)
-        direct = passes.direct_backward(grad, image, weight, transposed, output_padding, request, needs)
+        direct = dispatch.direct_backward(grad, image, weight, transposed, output_padding, descriptor, needs)
         if direct is not None:
             return direct
         grad_image = grad_weight = None
@@ -86,12 +91,12 @@ def _convolution_backward(ctx: Any, grad: Tensor, transposed: bool) -> tuple[Ten
         if not mapped(grad):  # vmap knows no memory formats
             grad = in_format(grad, result_channels_last(image, weight))
         if transposed:
-            grad_image = _conv2d(grad, weight, request) if need_image else None
-            grad_weight = _weight_gradient(image, grad, request) if need_weight else None
+            grad_image = _conv2d(grad, weight, descriptor) if need_image else None
+            grad_weight = _weight_gradient(image, grad, descriptor) if need_weight else None
         else:
-            padding = request.geometry.output_padding(_size(grad), _size(image))
-            grad_image = _conv_transpose2d(grad, weight, padding, request) if need_image else None
-            grad_weight = _weight_gradient(grad, image, request) if need_weight else None
+            padding = descriptor.geometry.output_padding(_size(grad), _size(image))
+            grad_image = _conv_transpose2d(grad, weight, padding, descriptor) if need_image else None
+            grad_weight = _weight_gradient(grad, image, descriptor) if need_weight else None
         return grad_image, grad_weight, grad.sum((0, 2, 3)) if need_bias else None
 
 
@@ -125,14 +130,19 @@ class ConvTranspose2d(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        small: Tensor, weight: Tensor, bias: Tensor | None, output_padding: Pair, request: Request, epilogue: Epilogue
+        small: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        output_padding: Pair,
+        descriptor: ConvDescriptor,
+        epilogue: Epilogue,
     ) -> tuple[Tensor, Tensor]:
-        return passes.conv_transpose2d(small, weight, None, bias, output_padding, request, epilogue)
+        return dispatch.conv_transpose2d(small, weight, None, bias, output_padding, descriptor, epilogue)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        small, weight, _, ctx.output_padding, request, epilogue = inputs
-        _convolution_context(ctx, small, weight, request, epilogue, output)
+        small, weight, _, ctx.output_padding, descriptor, epilogue = inputs
+        _convolution_context(ctx, small, weight, descriptor, epilogue, output)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
@@ -140,10 +150,10 @@ class ConvTranspose2d(torch.autograd.Function):
 
     @staticmethod
     def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
-        output_padding, request, epilogue = inputs[3:]
+        output_padding, descriptor, epilogue = inputs[3:]
 
         def convolve(small: Tensor, weight: Tensor) -> Tensor:
-            return _conv_transpose2d(small, weight, output_padding, request)
+            return _conv_transpose2d(small, weight, output_padding, descriptor)
 
         return _convolution_tangent(convolve, inputs[:3], tangents[:3], epilogue), None
 
@@ -154,10 +164,10 @@ class ConvTranspose2d(torch.autograd.Function):
         if in_dims[1] is None and in_dims[2] is None and not options[2].statistics:
             return _merged(ConvTranspose2d, info, in_dims, small, weight, bias, *options)
 
-        output_padding, request, epilogue = options
+        output_padding, descriptor, epilogue = options
 
         def lane(small: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-            stride, padding = request.geometry.stride, request.geometry.padding
+            stride, padding = descriptor.geometry.stride, descriptor.geometry.padding
             return reference.conv_transpose2d(small, weight, None, bias, stride, padding, *output_padding, *epilogue)
 
         return torch.vmap(lane, in_dims[:3])(small, weight, bias), (0, 0)
@@ -168,14 +178,14 @@ class Conv2d(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        large: Tensor, weight: Tensor, bias: Tensor | None, request: Request, epilogue: Epilogue
+        large: Tensor, weight: Tensor, bias: Tensor | None, descriptor: ConvDescriptor, epilogue: Epilogue
     ) -> tuple[Tensor, Tensor]:
-        return passes.conv2d(large, weight, None, bias, request, epilogue)
+        return dispatch.conv2d(large, weight, None, bias, descriptor, epilogue)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        large, weight, _, request, epilogue = inputs
-        _convolution_context(ctx, large, weight, request, epilogue, output)
+        large, weight, _, descriptor, epilogue = inputs
+        _convolution_context(ctx, large, weight, descriptor, epilogue, output)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Any, ...]:
@@ -183,10 +193,10 @@ class Conv2d(torch.autograd.Function):
 
     @staticmethod
     def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, ...]:
-        request, epilogue = inputs[3:]
+        descriptor, epilogue = inputs[3:]
 
         def convolve(large: Tensor, weight: Tensor) -> Tensor:
-            return _conv2d(large, weight, request)
+            return _conv2d(large, weight, descriptor)
 
         return _convolution_tangent(convolve, inputs[:3], tangents[:3], epilogue), None
 
@@ -197,11 +207,11 @@ class Conv2d(torch.autograd.Function):
         if in_dims[1] is None and in_dims[2] is None and not options[1].statistics:
             return _merged(Conv2d, info, in_dims, large, weight, bias, *options)
 
-        request, epilogue = options
+        descriptor, epilogue = options
 
         def lane(large: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
             return reference.conv2d(
-                large, weight, None, bias, request.geometry.stride, request.geometry.padding, *epilogue
+                large, weight, None, bias, descriptor.geometry.stride, descriptor.geometry.padding, *epilogue
             )
 
         return torch.vmap(lane, in_dims[:3])(large, weight, bias), (0, 0)
@@ -218,12 +228,12 @@ class WeightGradient(torch.autograd.Function):
     """small, large -> gradient of the weight."""
 
     @staticmethod
-    def forward(small: Tensor, large: Tensor, request: Request) -> Tensor:
-        return passes.weight_gradient(small, large, request)
+    def forward(small: Tensor, large: Tensor, descriptor: ConvDescriptor) -> Tensor:
+        return dispatch.weight_gradient(small, large, descriptor)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        small, large, ctx.request = inputs
+        small, large, ctx.descriptor = inputs
         ctx.save_for_backward(small, large)
 
     @staticmethod
@@ -232,26 +242,28 @@ class WeightGradient(torch.autograd.Function):
         small, large = ctx.saved_tensors
         need_small, need_large = ctx.needs_input_grad[:2]
         with _Autocast(grad.device.type):
-            padding = ctx.request.geometry.output_padding(_size(small), _size(large))
-            grad_small = _conv2d(large, grad, ctx.request) if need_small else None
-            grad_large = _conv_transpose2d(small, grad, padding, ctx.request) if need_large else None
+            padding = ctx.descriptor.geometry.output_padding(_size(small), _size(large))
+            grad_small = _conv2d(large, grad, ctx.descriptor) if need_small else None
+            grad_large = _conv_transpose2d(small, grad, padding, ctx.descriptor) if need_large else None
             return grad_small, grad_large, None
 
     @staticmethod
     def tangents(inputs: tuple[Any, ...], tangents: tuple[Any, ...]) -> Tensor:
-        (small, large, request), (tangent_small, tangent_large, _) = inputs, tangents
+        (small, large, descriptor), (tangent_small, tangent_large, _) = inputs, tangents
         parts = []
         if tangent_small is not None:
-            parts.append(_weight_gradient(tangent_small, large, request))
+            parts.append(_weight_gradient(tangent_small, large, descriptor))
         if tangent_large is not None:
-            parts.append(_weight_gradient(small, tangent_large, request))
+            parts.append(_weight_gradient(small, tangent_large, descriptor))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], small: Tensor, large: Tensor, request: Request) -> tuple[Any, ...]:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], small: Tensor, large: Tensor, descriptor: ConvDescriptor
+    ) -> tuple[Any, ...]:
         """Each lane has a weight of its own."""
 
         def lane(small: Tensor, large: Tensor) -> Tensor:
-            return reference.conv2d_weight_gradient(small, large, *request.geometry)
+            return reference.conv2d_weight_gradient(small, large, *descriptor.geometry)
 
         return torch.vmap(lane, in_dims[:2])(small, large), 0

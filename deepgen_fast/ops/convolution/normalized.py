@@ -17,11 +17,11 @@ from deepgen_fast.ops.batch_norm_act.function import (
     normalize_by_running,
 )
 from deepgen_fast.ops.checks import check_device, check_flag, check_tensor
-from deepgen_fast.ops.convolution import passes
+from deepgen_fast.ops.convolution import dispatch
 from deepgen_fast.ops.convolution.arguments import Operands
-from deepgen_fast.ops.convolution.convolve import convolve, plain_convolution, plainly_direct, pytorchs
+from deepgen_fast.ops.convolution.convolve import convolve, plain_convolution, pytorchs, uses_torch_conv
+from deepgen_fast.ops.convolution.dispatch import Epilogue
 from deepgen_fast.ops.convolution.geometry import Geometry
-from deepgen_fast.ops.convolution.passes import Epilogue
 from deepgen_fast.ops.rows import accumulation_dtype
 from deepgen_fast.tracing import exporting
 
@@ -40,12 +40,12 @@ def conv_norm_act(
 ) -> Tensor:
     """Training: statistics from the epilogue, then one pass. Evaluation: all in the epilogue, but for gradients."""
     if exporting():  # where nobody saves a pass, and autograd may go through the program
-        image, weight, bias, output_padding, request, _ = operands
-        sizes = (request.geometry.stride, request.geometry.padding, output_padding)
+        image, weight, bias, output_padding, descriptor, _ = operands
+        sizes = (descriptor.geometry.stride, descriptor.geometry.padding, output_padding)
         return recorded_layer(transposed, image, weight, bias, sizes, norm, training, activation, negative_slope)
-    backend = operands.request.norm_backend
+    backend = operands.descriptor.norm_backend
     if training:
-        if plainly_direct(operands, transposed):
+        if uses_torch_conv(operands, transposed):
             output, statistics = plain_convolution(operands, transposed), None
         else:
             output, statistics = convolve(operands, transposed, Epilogue(statistics=True))
@@ -54,12 +54,12 @@ def conv_norm_act(
     if recorded or not _takes_scale(operands, transposed):
         output = plain_convolution(operands, transposed)
         return normalize_by_running(output, norm, activation, negative_slope, backend, reusable=True)
-    image, weight, bias, output_padding, request, _ = operands
+    image, weight, bias, output_padding, descriptor, _ = operands
     scale, shift = folded(norm, bias, image.dtype)
     epilogue = Epilogue(activation, negative_slope)
     if transposed:
-        return passes.conv_transpose2d(image, weight, scale, shift, output_padding, request, epilogue)[0]
-    return passes.conv2d(image, weight, scale, shift, request, epilogue)[0]
+        return dispatch.conv_transpose2d(image, weight, scale, shift, output_padding, descriptor, epilogue)[0]
+    return dispatch.conv2d(image, weight, scale, shift, descriptor, epilogue)[0]
 
 
 def recorded_layer(
@@ -80,14 +80,14 @@ def recorded_layer(
 
 def _takes_scale(operands: Operands, transposed: bool) -> bool:
     """Whether the kernel that was chosen scales and shifts while it writes, at no cost."""
-    image, weight, _, output_padding, request, _ = operands
-    choice = request.forward_choice(transposed, image, weight, output_padding, fused=True)
-    return passes.fuses_epilogue(choice)
+    image, weight, _, output_padding, descriptor, _ = operands
+    choice = descriptor.forward_choice(transposed, image, weight, output_padding, fused=True)
+    return dispatch.fuses_epilogue(choice)
 
 
 def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool) -> None:
     """Everything that batch normalization's arguments must satisfy."""
-    image, weight, _, output_padding, request, _ = operands
+    image, weight, _, output_padding, descriptor, _ = operands
     if not image.is_floating_point():
         raise TypeError(f"x must have a floating dtype where it is normalized, got {image.dtype}")
     channels = weight.shape[1 if transposed else 0]
@@ -116,7 +116,7 @@ def check_norm(operands: Operands, transposed: bool, norm: Norm, training: bool)
         raise ValueError(f"running_mean and running_var must both be given or both be None, got {given} alone")
     check_numbers(norm, training)
     if training:
-        _check_batch(image, request.geometry, transposed, output_padding, channels)
+        _check_batch(image, descriptor.geometry, transposed, output_padding, channels)
 
 
 def _check_batch(

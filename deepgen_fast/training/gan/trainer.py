@@ -18,8 +18,8 @@ from deepgen_fast.models import GAN, AdversarialModel, check_model, is_image
 from deepgen_fast.nn import ReferenceBatch, synchronized_batch_norm, unsynchronized
 from deepgen_fast.objectives import AdversarialObjective, GANObjective, event_of
 from deepgen_fast.random import BatchNoise
-from deepgen_fast.training.gan.balance import Balance, judge
 from deepgen_fast.training.gan.diagnosis import remarks
+from deepgen_fast.training.gan.discriminator_metrics import DiscriminatorMetrics, evaluate_discriminator
 from deepgen_fast.training.gan.figures import draw_balance
 from deepgen_fast.training.gan.historical_average import HistoricalAverage
 from deepgen_fast.training.gan.player import Player
@@ -101,7 +101,9 @@ class GANTrainer(Trainer):
         # Data are often sorted by class, and batch norm tells a batch of one class apart.
         self.evaluation_order = torch.Generator()
         self.semi_supervised = self.objective.semi_supervised
-        self._balance = Balance(self.objective.parts_of(self.model), self.objective.decision, self.device)
+        self._player_metrics = DiscriminatorMetrics(
+            self.objective.parts_of(self.model), self.objective.threshold, self.device
+        )
         self._beside = torch.empty(0)
         self._reference: Tensor | None = None
         self._labeled: LabeledExamples | None = None
@@ -138,9 +140,10 @@ class GANTrainer(Trainer):
     def prepare(self, batches: Batches) -> None:
         """Make the copy of the networks that computes, and pick the real examples to normalize by, to compare with and
         to learn labels from."""
-        judge: Any = self.model.discriminator
-        if isinstance(judge, ReferenceBatch):
-            judge.set(self.model.from_data(_some_examples(batches, len(judge.reference)).to(self.device)))
+        discriminator: Any = self.model.discriminator
+        if isinstance(discriminator, ReferenceBatch):
+            examples = _some_examples(batches, len(discriminator.reference))
+            discriminator.set(self.model.from_data(examples.to(self.device)))
         self._precision = build_precision(self.config.precision, self.model)
         self._labeled = LabeledExamples(batches) if self.semi_supervised else None
         self._beside = _some_examples(batches, _COMPARED).to(self.device)
@@ -200,8 +203,8 @@ class GANTrainer(Trainer):
             # As many as the batch has, so that a process's part of them is its part of the batch.
             labeled["labeled"] = model.from_data(self._labeled.draw(count, noise))
         loss = objective.discriminator_loss(model, real, fake, step=step, noise=noise, **labeled)
-        added = self.processes.sum(self._balance.of_discriminator(loss))
-        mean = self._balance.discriminator_loss(added)
+        added = self.processes.sum(self._player_metrics.of_discriminator(loss))
+        mean = self._player_metrics.discriminator_loss(added)
         self._look(mean, "the discriminator's loss", step)
         self.discriminator.move(loss.value, precision, learning_rate, share)
         if generator_moves:
@@ -211,13 +214,13 @@ class GANTrainer(Trainer):
                     fake = model.generate(latent)
                 turn = step // config.discriminator_steps
                 loss = objective.generator_loss(model, fake, real=real, latent=latent, step=turn, noise=noise)
-                generated = self.processes.sum(self._balance.of_generator(loss))
-                self._look(self._balance.generator_loss(generated), "the generator's loss", step)
+                generated = self.processes.sum(self._player_metrics.of_generator(loss))
+                self._look(self._player_metrics.generator_loss(generated), "the generator's loss", step)
                 self.generator.move(loss.value, precision, learning_rate, share)
             added = added + generated
             if self.ema is not None:
                 self.ema.update(turn)
-        self._balance.sums += added
+        self._player_metrics.sums += added
         return mean
 
     def _look(self, loss: Tensor, what: str, step: int) -> None:
@@ -225,12 +228,12 @@ class GANTrainer(Trainer):
             self.check_finite(loss, what, step, late=self._finite_check_steps > 1)
 
     def epoch_sums(self) -> Tensor:
-        """See ``Balance``."""
-        return self._balance.sums
+        """See ``DiscriminatorMetrics``."""
+        return self._player_metrics.sums
 
     def epoch_record(self, num_examples: int) -> dict[str, float]:
         """Means over the epoch: both losses, D(x) and D(G(z)), right answers, logits, penalties."""
-        record = self._balance.record()
+        record = self._player_metrics.record()
         if "generator_loss" in record:
             generated = torch.tensor(record["generator_loss"])
             self.check_finite(generated, "the generator's loss", self.position.step - 1, late=True)
@@ -253,7 +256,7 @@ class GANTrainer(Trainer):
             assert self.evaluation_order is not None
             reseed(self.evaluation_order, self.config.seed, "validation order")
             noise = BatchNoise(reseed(self._noise, self.config.seed, "validation"))
-            judged = judge(self.model, self.objective, self._validation.epoch(), noise)
+            judged = evaluate_discriminator(self.model, self.objective, self._validation.epoch(), noise)
             found.update({f"validation_{name}": value for name, value in judged.items()})
         if self.monitor not in ("none", *found):
             raise ConfigError(f"trainer.monitor: no metric {self.monitor!r}; there are {', '.join(found)}")
@@ -263,7 +266,7 @@ class GANTrainer(Trainer):
         """Examples as data, at the same z every time; beside real ones no more than these."""
         noise = BatchNoise(reseed(self._noise, self.config.seed, "samples"))
         if model.conditioned:
-            return model.decode(model.draw_beside(self._beside[:count], noise))
+            return model.decode(model.sample_latents_like(self._beside[:count], noise))
         return model.decode(model.draw_latent(count, noise))
 
     def summarize(self, record: dict[str, Any]) -> Summary:
@@ -289,7 +292,7 @@ class GANTrainer(Trainer):
         if not is_image(self.model.event_shape):
             return
         directory.mkdir(exist_ok=True)
-        columns = self.model.cycle or _GRID_ROWS
+        columns = self.model.num_conditions or _GRID_ROWS
         with self.evaluated_model() as model:
             images = self._samples(model, _GRID_ROWS * columns)
         save_image_grid(images, directory / f"samples-{epoch:05d}.png", columns)

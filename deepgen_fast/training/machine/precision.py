@@ -59,7 +59,7 @@ class Float32:
             parameter.requires_grad_(required)
 
 
-class NarrowCall:
+class CastInputs:
     """Called like the model: casts the batch and runs the bfloat16 copy, which it is otherwise."""
 
     def __init__(self, narrow: nn.Module) -> None:
@@ -144,8 +144,8 @@ def build_precision(name: str, model: nn.Module) -> Precision:
 
     Args:
         name: one of the two.
-        model: one that is called with examples says as ``wide_modules`` what stays in float32, and gets them cast; any
-            other casts by itself what its methods are given.
+        model: one that is called with examples says as ``keep_in_fp32_modules`` what stays in float32, and gets them
+            cast; any other casts by itself what its methods are given.
 
     Raises:
         ValueError: for another name.
@@ -153,6 +153,6 @@ def build_precision(name: str, model: nn.Module) -> Precision:
     if name == "float32":
         return Float32(model)
     if name == "bf16":
-        wide: Any = model.wide_modules
-        return Bfloat16(model) if wide is None else Bfloat16(model, wide, NarrowCall)
+        wide: Any = model.keep_in_fp32_modules
+        return Bfloat16(model) if wide is None else Bfloat16(model, wide, CastInputs)
     raise ValueError(f"precision: expected 'float32' or 'bf16', got {name!r}")

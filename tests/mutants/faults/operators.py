@@ -103,7 +103,7 @@ FAULTS = (
     ),
     # ---- dispatch of convolutions ----
     Fault(
-        f"{_OPS}/convolution/passes.py",
+        f"{_OPS}/convolution/dispatch.py",
         "*place, self.algorithm, self.backend, fused, self.tf32)",
         "*place, self.algorithm, self.backend, fused)",
         "tests/ops/convolution",

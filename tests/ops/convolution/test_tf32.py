@@ -13,7 +13,7 @@ from deepgen_fast import backends, diagnosis
 from deepgen_fast.ops.convolution import algorithm as cost_model
 from deepgen_fast.ops.convolution import arguments
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, KERNELS
-from deepgen_fast.ops.convolution.passes import Request
+from deepgen_fast.ops.convolution.dispatch import ConvDescriptor
 
 SETTINGS = {"tf32": "direct", "ieee": "winograd"}  # and what a large layer of float32 runs by
 
@@ -40,8 +40,8 @@ def _fake_layer() -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.empty(size, device="cuda") for size in sizes)  # type: ignore[return-value]
 
 
-def _request(image: Tensor, weight: Tensor, transposed: bool) -> Request:
-    return arguments.check_operands(transposed, image, weight, None, 2, 1, 0, "auto", "auto").request
+def _descriptor(image: Tensor, weight: Tensor, transposed: bool) -> ConvDescriptor:
+    return arguments.check_operands(transposed, image, weight, None, 2, 1, 0, "auto", "auto").descriptor
 
 
 @pytest.mark.parametrize("compiling", [False, True], ids=["eager", "compiling"])
@@ -53,11 +53,11 @@ def test_the_setting_reaches_every_pass(compiling: bool, monkeypatch: pytest.Mon
         with FakeTensorMode():
             small, large, weight = _fake_layer()
             for transposed, image in ((True, small), (False, large)):
-                request = _request(image, weight, transposed)
-                assert request.tf32 == (setting == "tf32")
-                found = [request.pass_choice(kernel, transposed, image, weight, (0, 0)) for kernel in KERNELS]
-                found.append(request.forward_choice(transposed, image, weight, (0, 0), fused=True))
-                found += [request.choice(kernel, small, large) for kernel in KERNELS]
+                descriptor = _descriptor(image, weight, transposed)
+                assert descriptor.tf32 == (setting == "tf32")
+                found = [descriptor.pass_choice(kernel, transposed, image, weight, (0, 0)) for kernel in KERNELS]
+                found.append(descriptor.forward_choice(transposed, image, weight, (0, 0), fused=True))
+                found += [descriptor.choice(kernel, small, large) for kernel in KERNELS]
                 assert {choice.algorithm for choice in found} == {algorithm}, (setting, transposed)
 
 
@@ -65,8 +65,8 @@ def test_other_dtypes_do_not_ask() -> None:
     torch.backends.cudnn.conv.fp32_precision = "tf32"
     with FakeTensorMode():
         small, _, weight = _fake_layer()
-        assert not _request(small.double(), weight.double(), True).tf32
-        assert not _request(small.bfloat16(), weight.bfloat16(), True).tf32
+        assert not _descriptor(small.double(), weight.double(), True).tf32
+        assert not _descriptor(small.bfloat16(), weight.bfloat16(), True).tf32
 
 
 @pytest.mark.parametrize("kernel", [CONV2D, CONV_TRANSPOSE2D])

@@ -15,7 +15,7 @@ from deepgen_fast.nn import batch_norm, layers, recording
 from deepgen_fast.nn.synchronized import Synchronized
 
 
-class Run(NamedTuple):
+class FusedGroup(NamedTuple):
     """Layers that follow one another: a convolution, and what of batch norm and activation comes after it."""
 
     convolution: Any
@@ -27,12 +27,12 @@ class Run(NamedTuple):
         return 1 + (self.norm is not None) + (self.activation is not None)
 
 
-def run_at(sequence: Sequence[nn.Module], start: int) -> Run | None:
+def fused_group_at(sequence: Sequence[nn.Module], start: int) -> FusedGroup | None:
     """The run that starts at this layer, None when none does."""
     convolution: Any = sequence[start]
     if layers.role(convolution) not in layers.CONVOLUTIONS:
         return None
-    if layers.changed(convolution) or layers.why_not(convolution):
+    if layers.changed(convolution) or layers.unsupported_reason(convolution):
         return None
     norm, activation, following = None, None, start + 1
     if following < len(sequence) and _joins(sequence[following], convolution):
@@ -41,7 +41,7 @@ def run_at(sequence: Sequence[nn.Module], start: int) -> Run | None:
         last = sequence[following]
         if layers.role(last) in layers.ACTIVATIONS and not layers.changed(last):
             activation = last
-    return Run(convolution, norm, activation)
+    return FusedGroup(convolution, norm, activation)
 
 
 def _joins(norm: Any, convolution: Any) -> bool:
@@ -53,7 +53,7 @@ def _joins(norm: Any, convolution: Any) -> bool:
 
 
 def compute(
-    run: Run,
+    run: FusedGroup,
     input: Tensor,
     algorithm: str = "auto",
     backend: str = "auto",
@@ -63,7 +63,7 @@ def compute(
     """The run's layers on ``input``, by one fused operator; channels-last where the input is.
 
     ``output_padding`` is that of a transposed convolution where one call has another than the layer; ``tensors`` are
-    the convolution's weight and bias where the caller has read them, see ``layers.why_not_here``.
+    the convolution's weight and bias where the caller has read them, see ``layers.unsupported_input_reason``.
     """
     convolution, norm, activation = run
     options: dict[str, Any] = {

@@ -11,12 +11,12 @@ from deepgen_fast.example import Example, event_of
 from deepgen_fast.models.event_shape import is_image
 
 #: By name: images ``[n, C, H, W]`` and the columns of their grid, or a text.
-Exhibits: TypeAlias = dict[str, tuple[Tensor, int] | str]
+Previews: TypeAlias = dict[str, tuple[Tensor, int] | str]
 
 _ROWS = 8
 
 
-def image_exhibits(model: Any, generator: torch.Generator, examples: Example | None = None) -> Exhibits:
+def image_previews(model: Any, generator: torch.Generator, examples: Example | None = None) -> Previews:
     """Samples of a VAE, a column for each class where there are some, and held-out images above their reconstructions;
     nothing where the events are no images.
 
@@ -27,8 +27,8 @@ def image_exhibits(model: Any, generator: torch.Generator, examples: Example | N
     """
     if not is_image(model.event_shape):
         return {}
-    columns = model.cycle or _ROWS
-    shown: Exhibits = {"samples": (model.sample(_ROWS * columns, generator=generator), columns)}
+    columns = model.num_conditions or _ROWS
+    shown: Previews = {"samples": (model.sample(_ROWS * columns, generator=generator), columns)}
     if examples is not None:
         x = event_of(examples)
         shown["reconstructions"] = (torch.cat([x, model.reconstruct(examples)]), len(x))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepgen_fast.ops.activation import NONE
 from deepgen_fast.ops.batch_norm_act import launch as batch_norm
-from deepgen_fast.ops.convolution import few_channels, native, gemm, reference
+from deepgen_fast.ops.convolution import few_channels, gemm, native, reference
 from deepgen_fast.ops.convolution.algorithm import CONV2D, CONV_TRANSPOSE2D, WEIGHT_GRADIENT, Choice, choose
 from deepgen_fast.ops.convolution.geometry import Geometry, Pair, Shapes
 from deepgen_fast.ops.launchers import launchers
@@ -34,7 +34,7 @@ PLAIN = Epilogue()
 _MODULES = {"reference": reference, "native": native, "gemm": gemm, "few_channels": few_channels}
 
 
-class Request(NamedTuple):
+class ConvDescriptor(NamedTuple):
     """What does not depend on the operands: the geometry, and what the caller asked for.
 
     ``norm_backend`` is that of statistics and batch norm. It differs where "auto" means Triton: PyTorch's own
@@ -96,9 +96,9 @@ def fuses_epilogue(choice: Choice) -> bool:
     return choice.launcher in _TAKE_ONE_NUMBER
 
 
-def _geometry(request: Request, choice: Choice) -> tuple[Any, ...]:
+def _geometry(descriptor: ConvDescriptor, choice: Choice) -> tuple[Any, ...]:
     """Kernel, stride and padding as the launcher takes them."""
-    geometry = request.geometry
+    geometry = descriptor.geometry
     return tuple(size[0] for size in geometry) if choice.launcher in _TAKE_ONE_NUMBER else tuple(geometry)
 
 
@@ -117,49 +117,54 @@ def _epilogue(epilogue: Epilogue, choice: Choice) -> Epilogue:
 
 
 def _finished(
-    output: Tensor, statistics: Tensor, last: bool, epilogue: Epilogue, request: Request, choice: Choice
+    output: Tensor, statistics: Tensor, last: bool, epilogue: Epilogue, descriptor: ConvDescriptor, choice: Choice
 ) -> tuple[Tensor, Tensor]:
     if epilogue.statistics and choice.launcher not in _TAKE_STATISTICS:
-        launch = batch_norm.launcher("channel_statistics", output, request.norm_backend)
+        launch = batch_norm.launcher("channel_statistics", output, descriptor.norm_backend)
         statistics = launch.channel_statistics(output)
     return in_format(output, last), statistics
 
 
 def conv_transpose2d(
-    small: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, output_padding: Pair, request: Request,
-    epilogue: Epilogue,
+    small: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, output_padding: Pair,
+    descriptor: ConvDescriptor, epilogue: Epilogue,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """small ``[N, A, h, w]``, weight ``[A, B, k, k]`` -> large ``[N, B, H, W]``, and its statistics."""
-    choice = request.forward_choice(True, small, weight, output_padding, _fused(scale, epilogue))
+    choice = descriptor.forward_choice(True, small, weight, output_padding, _fused(scale, epilogue))
     scale, shift = _channel_operand(scale, small, choice), _channel_operand(shift, small, choice)
-    _, stride, padding = _geometry(request, choice)
+    _, stride, padding = _geometry(descriptor, choice)
     large, statistics = _module(choice).conv_transpose2d(
         small, weight, scale, shift, stride, padding, *output_padding, *_epilogue(epilogue, choice)
     )
-    return _finished(large, statistics, result_channels_last(small, weight), epilogue, request, choice)
+    return _finished(large, statistics, result_channels_last(small, weight), epilogue, descriptor, choice)
 
 
 def conv2d(
-    large: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, request: Request, epilogue: Epilogue
+    large: Tensor,
+    weight: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    descriptor: ConvDescriptor,
+    epilogue: Epilogue,
 ) -> tuple[Tensor, Tensor]:
     """large ``[N, B, H, W]``, weight ``[A, B, k, k]`` -> small ``[N, A, h, w]``, and its statistics."""
-    choice = request.forward_choice(False, large, weight, (0, 0), _fused(scale, epilogue))
+    choice = descriptor.forward_choice(False, large, weight, (0, 0), _fused(scale, epilogue))
     scale, shift = _channel_operand(scale, large, choice), _channel_operand(shift, large, choice)
-    _, stride, padding = _geometry(request, choice)
+    _, stride, padding = _geometry(descriptor, choice)
     small, statistics = _module(choice).conv2d(
         large, weight, scale, shift, stride, padding, *_epilogue(epilogue, choice)
     )
-    return _finished(small, statistics, result_channels_last(large, weight), epilogue, request, choice)
+    return _finished(small, statistics, result_channels_last(large, weight), epilogue, descriptor, choice)
 
 
-def weight_gradient(small: Tensor, large: Tensor, request: Request) -> Tensor:
+def weight_gradient(small: Tensor, large: Tensor, descriptor: ConvDescriptor) -> Tensor:
     """small ``[N, A, h, w]`` and large ``[N, B, H, W]`` -> ``[A, B, k, k]``."""
-    choice = request.choice(WEIGHT_GRADIENT, small, large)
-    return _module(choice).conv2d_weight_gradient(small, large, *_geometry(request, choice))
+    choice = descriptor.choice(WEIGHT_GRADIENT, small, large)
+    return _module(choice).conv2d_weight_gradient(small, large, *_geometry(descriptor, choice))
 
 
 def direct_backward(
-    grad: Tensor, image: Tensor, weight: Tensor, transposed: bool, output_padding: Pair, request: Request,
+    grad: Tensor, image: Tensor, weight: Tensor, transposed: bool, output_padding: Pair, descriptor: ConvDescriptor,
     needs: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None] | None:  # fmt: skip
     """Gradients of image, weight and bias by PyTorch's one operator for them, where nothing else was chosen.
@@ -168,9 +173,9 @@ def direct_backward(
     not: what is asked for must not change what the others come out as.
     """
     for kernel in (CONV2D if transposed else CONV_TRANSPOSE2D, WEIGHT_GRADIENT):
-        if request.pass_choice(kernel, transposed, image, weight, output_padding).launcher != "reference":
+        if descriptor.pass_choice(kernel, transposed, image, weight, output_padding).launcher != "reference":
             return None
-    geometry = request.geometry
+    geometry = descriptor.geometry
     bias_sizes = [weight.shape[1 if transposed else 0]]
     return torch.ops.aten.convolution_backward(
         grad, image, weight, bias_sizes, geometry.stride, geometry.padding, (1, 1), transposed, output_padding, 1, needs

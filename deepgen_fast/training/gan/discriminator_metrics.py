@@ -11,7 +11,7 @@ from torch import Tensor
 from deepgen_fast.metrics.evaluation import evaluation_mode
 from deepgen_fast.objectives import AdversarialLoss, event_of
 from deepgen_fast.random import BatchNoise
-from deepgen_fast.training.gan.judging import judging
+from deepgen_fast.training.gan.discriminator_evaluation import judging
 
 # Sums over examples. Of the discriminator's steps, first its loss, as the loop wants it; then of the generator's.
 _DISCRIMINATOR = (
@@ -30,11 +30,11 @@ _GENERATOR = ("generator_loss",)
 _ACCURACIES = ("discriminator_real_accuracy", "discriminator_fake_accuracy")
 
 
-def _judgment(loss: AdversarialLoss, decision: float | None) -> Tensor:
+def _judgment(loss: AdversarialLoss, threshold: float | None) -> Tensor:
     """Sums over examples of what ``_DISCRIMINATOR`` names, float64."""
     assert loss.real_logits is not None
     real, fake = loss.real_logits.double(), loss.fake_logits.double()
-    limit = 0.0 if decision is None else decision
+    limit = 0.0 if threshold is None else threshold
     return torch.stack(
         [
             loss.value.detach().double() * len(real),
@@ -48,15 +48,15 @@ def _judgment(loss: AdversarialLoss, decision: float | None) -> Tensor:
     )
 
 
-def _means(sums: list[float], count: float, decision: float | None) -> dict[str, float]:
+def _means(sums: list[float], count: float, threshold: float | None) -> dict[str, float]:
     return {
         name: value / count
         for name, value in zip(_DISCRIMINATOR, sums, strict=True)
-        if decision is not None or name not in _ACCURACIES
+        if threshold is not None or name not in _ACCURACIES
     }
 
 
-def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise) -> dict[str, float]:
+def evaluate_discriminator(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise) -> dict[str, float]:
     """How the discriminator judges examples beside as many generated ones, in batches as in training.
 
     Args:
@@ -84,26 +84,26 @@ def judge(model: Any, objective: Any, batches: Iterable[Any], noise: BatchNoise)
             with evaluation_mode(model.generator):
                 fake = model.generate(model.draw_latent(rows, noise, real))
             loss = plain.discriminator_loss(model, real, fake)
-            sums += _judgment(loss, objective.decision).cpu()
+            sums += _judgment(loss, objective.threshold).cpu()
             for name, value in loss.parts.items():
                 total, seen = parts.get(name, (0.0, 0))
                 parts[name] = total + float(value) * rows, seen + rows
             count += len(loss.fake_logits)  # of some models several an example
-    found = _means(sums.tolist(), count, objective.decision) if count else {}
+    found = _means(sums.tolist(), count, objective.threshold) if count else {}
     return found | {f"discriminator_{name}": total / seen for name, (total, seen) in parts.items()}
 
 
-class Balance:
+class DiscriminatorMetrics:
     """Sums of the running epoch.
 
     Args:
         parts: names of the further scalars of each player's loss, ``{"discriminator": (...), "generator": (...)}``.
-        decision: the logit above which an example is taken for real; None where there is none.
+        threshold: the logit above which an example is taken for real; None where there is none.
         device: of the sums.
     """
 
-    def __init__(self, parts: Mapping[str, Sequence[str]], decision: float | None, device: torch.device) -> None:
-        self._decision = decision
+    def __init__(self, parts: Mapping[str, Sequence[str]], threshold: float | None, device: torch.device) -> None:
+        self._threshold = threshold
         self._parts = [(player, name) for player in ("discriminator", "generator") for name in parts.get(player, ())]
         self._rows = len(_DISCRIMINATOR) + 1 + len(_GENERATOR) + 1
         self.sums = torch.zeros(self._rows + 2 * len(self._parts), dtype=torch.float64, device=device)
@@ -111,7 +111,7 @@ class Balance:
     def of_discriminator(self, loss: AdversarialLoss) -> Tensor:
         """What a discriminator's step adds to ``sums``."""
         rows = float(len(loss.fake_logits))
-        own = _judgment(loss, self._decision)
+        own = _judgment(loss, self._threshold)
         head = torch.cat([own, own.new_tensor([rows, 0.0, 0.0])])
         return self._with_parts(head, loss, "discriminator", rows)
 
@@ -145,7 +145,7 @@ class Balance:
         """Means over the epoch by name; what no step of the epoch has computed is left out."""
         values = self.sums.tolist()
         count, generated = values[len(_DISCRIMINATOR)], values[self._rows - 1]
-        record = _means(values[: len(_DISCRIMINATOR)], count, self._decision)
+        record = _means(values[: len(_DISCRIMINATOR)], count, self._threshold)
         if generated:
             record["generator_loss"] = values[self._rows - 2] / generated
         for index, (player, name) in enumerate(self._parts):
