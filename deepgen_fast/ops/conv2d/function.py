@@ -21,8 +21,8 @@ def conv2d(
 
     Replaces ``F.conv2d(x, weight, bias, stride, padding)``. Where the geometry is one of (kernel, stride, padding)
     (4, 2, 1), (3, 2, 1), (5, 2, 2) and (3, 1, 1), and the layer is large enough, Winograd filtering computes forward
-    and both gradients in 1.8 to 4 times fewer multiplications; everything else runs PyTorch's operator, with its results.
-    ``dgf.explain`` says which, and why. Differentiable to any order.
+    and both gradients in 1.8 to 4 times fewer multiplications; everything else runs PyTorch's operator, with its
+    results. ``dgf.explain`` says which, and why. Differentiable to any order.
 
     Args:
         x: ``[batch, in_channels, height, width]``, or without the batch.

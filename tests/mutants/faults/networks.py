@@ -6,19 +6,19 @@ _NN = "deepgen_fast/nn"
 
 FAULTS = (
     Fault(
-        f"{_NN}/runs.py",
+        f"{_NN}/fused_groups.py",
         "        norm.num_batches_tracked.add_(1)",
         "        pass",
         "tests/nn/test_accelerate_models.py tests/nn/test_blocks.py",
     ),
     Fault(
-        f"{_NN}/runs.py",
+        f"{_NN}/fused_groups.py",
         "        and norm.num_features == convolution.out_channels\n",
         "",
         "tests/nn/test_accelerate_settings.py",
     ),
     Fault(
-        f"{_NN}/runs.py",
+        f"{_NN}/fused_groups.py",
         'slope = getattr(activation, "negative_slope", 0.0)',
         "slope = 0.2",
         "tests/nn/test_accelerate_models.py tests/nn/test_accelerate_classes.py tests/nn/test_blocks.py",

@@ -122,7 +122,7 @@ FAULTS = (
     ),
     Fault(
         f"{_OPS}/convolution/autograd.py",
-        "padding = request.geometry.output_padding(_size(grad), _size(image))",
+        "padding = descriptor.geometry.output_padding(_size(grad), _size(image))",
         "padding = (0, 0)",
         'tests/contract/test_gradients.py -k "first_order and cpu and conv2d"',
     ),

@@ -54,7 +54,7 @@ FAULTS = (
         "tests/training/test_improved_techniques_training.py",
     ),
     Fault(
-        f"{_ROOT}/training/gan/balance.py",
+        f"{_ROOT}/training/gan/discriminator_metrics.py",
         "head[-2] = loss.value.detach() * rows",
         "head[-2] = loss.value.detach()",
         "tests/training/test_gan_trainer.py",
