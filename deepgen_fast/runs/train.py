@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from deepgen_fast.runs.data import examples_of, labels_of, load_run_data
 from deepgen_fast.runs.stored import build_model, read_config
 from deepgen_fast.systems.registry import system_named
 from deepgen_fast.systems.run_config import RunConfig
+from deepgen_fast.training.callback import Callback
 from deepgen_fast.training.errors import CheckpointError
 from deepgen_fast.training.machine.devices import resolve_device
 from deepgen_fast.training.state.position import TrainingResult
@@ -20,7 +22,11 @@ from deepgen_fast.training.state.seeds import derive_seed
 
 
 def train(
-    config: RunConfig, run_directory: str | Path | None = None, *, splits: DatasetSplits | None = None
+    config: RunConfig,
+    run_directory: str | Path | None = None,
+    *,
+    splits: DatasetSplits | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainingResult:
     """Do the run that ``config`` describes.
 
@@ -28,13 +34,14 @@ def train(
         config: everything that decides the run.
         run_directory: where to write; None writes nothing.
         splits: the data of ``load_run_data(config)``, when the caller has it already.
+        callbacks: called as the run goes; see ``deepgen_fast.training.Callback``.
 
     Raises:
         DataError: for anything wrong with the data, before training starts.
         FileExistsError: when the directory already holds a run.
         NonFiniteLossError, CheckpointError, ConfigError: see ``Trainer.fit``.
     """
-    return _run(config, run_directory, splits, resume_from=None)
+    return _run(config, run_directory, splits, callbacks, resume_from=None)
 
 
 def resume(
@@ -43,6 +50,7 @@ def resume(
     *,
     checkpoint: str | Path = "last",
     splits: DatasetSplits | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainingResult:
     """Go on with a run from its latest checkpoint, bit for bit as if it had not stopped. Nothing is downloaded: the run
     has had its data, and its config may be a stranger's.
@@ -53,6 +61,7 @@ def resume(
         checkpoint: ``"last"``, or the name or path of an earlier one, when the latest is damaged; later ones are then
             removed.
         splits: the data of ``load_run_data(config)``, when the caller has it already.
+        callbacks: called as the run goes; see ``deepgen_fast.training.Callback``.
 
     Raises:
         RunError: when the directory holds no run.
@@ -68,11 +77,15 @@ def resume(
     if found is None:
         raise CheckpointError(f"{run_directory}: no checkpoint to resume from")
     # The latest one is looked for again when no other process can write one.
-    return _run(config, run_directory, splits, resume_from="last" if str(checkpoint) == "last" else found)
+    return _run(config, run_directory, splits, callbacks, resume_from="last" if str(checkpoint) == "last" else found)
 
 
 def _run(
-    config: RunConfig, run_directory: str | Path | None, splits: DatasetSplits | None, resume_from: str | Path | None
+    config: RunConfig,
+    run_directory: str | Path | None,
+    splits: DatasetSplits | None,
+    callbacks: Sequence[Callback],
+    resume_from: str | Path | None,
 ) -> TrainingResult:
     system = system_named(config.system)
     device = resolve_device(config.trainer.device)
@@ -93,6 +106,7 @@ def _run(
         resolved.trainer,
         run_directory=run_directory,
         config_text=lambda settings: resolved.model_copy(update={"trainer": settings}).to_toml(),
+        callbacks=callbacks,
         **options,
     )
     return trainer.fit(

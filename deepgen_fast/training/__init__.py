@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepgen_fast.training.callback import Callback
 from deepgen_fast.training.errors import CheckpointError, NonFiniteLossError
 from deepgen_fast.training.gan.trainer import GANTrainer
 from deepgen_fast.training.loop import TrainingLoop
@@ -17,6 +18,7 @@ from deepgen_fast.training.trainer import Trainer
 from deepgen_fast.training.vae import VAETrainer
 
 __all__ = [
+    "Callback",
     "Checkpoint",
     "CheckpointError",
     "CheckpointStore",

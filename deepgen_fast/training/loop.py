@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from deepgen_fast.config.sections import TrainerConfig
 from deepgen_fast.data import Batches
+from deepgen_fast.training.callback import Callback
 from deepgen_fast.training.errors import NonFiniteLossError
 from deepgen_fast.training.machine.distributed import join_processes
 from deepgen_fast.training.machine.interruption import Interruption
@@ -49,14 +51,18 @@ class TrainingLoop(Steps):
     Args:
         config: validated settings.
         run_directory: where to write; None writes nothing.
+        callbacks: called as the run goes.
     """
 
-    def __init__(self, config: TrainerConfig, run_directory: RunDirectory | None) -> None:
+    def __init__(
+        self, config: TrainerConfig, run_directory: RunDirectory | None, callbacks: Sequence[Callback] = ()
+    ) -> None:
         self.config = config
         self.processes = join_processes(config.device)
         self.device = self.processes.device
         # Process 0 alone writes.
         self.run_directory = run_directory if self.processes.is_main else None
+        self.callbacks = tuple(callbacks) if self.processes.is_main else ()
         self.position = Position()
         self.best = Best()
         self.history: list[dict[str, Any]] = []
@@ -102,7 +108,7 @@ class TrainingLoop(Steps):
                 if self._tensorboard is not None:
                     self._tensorboard.close()
                 torch.set_num_threads(threads)
-        return TrainingResult(
+        result = TrainingResult(
             reason,
             self.position.epoch,
             self.position.step,
@@ -113,6 +119,9 @@ class TrainingLoop(Steps):
             None if self.run_directory is None else self.run_directory.path,
             self.monitor.replace("_", " "),
         )
+        for callback in self.callbacks:
+            callback.on_end(result)
+        return result
 
     def _build_schedule(self) -> LearningRateSchedule:
         config = self.config
@@ -169,6 +178,8 @@ class TrainingLoop(Steps):
             position.step += 1
             position.batch += 1
             self._progress.advance(position.step, position.epoch + 1)
+            for callback in self.callbacks:
+                callback.on_step(position.step, loss)
             if config.log_every_steps and self._tensorboard and position.step % config.log_every_steps == 0:
                 self._tensorboard.step(float(loss), position.step)
             if position.batch == self.steps_per_epoch:
@@ -206,6 +217,8 @@ class TrainingLoop(Steps):
             self._progress.message(remark)
         self.history.append(record)
         self._progress.epoch_ended(record)
+        for callback in self.callbacks:
+            callback.on_epoch(record)
         directory = self.run_directory
         if directory is None:
             return
@@ -266,6 +279,8 @@ class TrainingLoop(Steps):
         if bad:
             raise self._non_finite(f"{', '.join(bad[:3])} became NaN or infinite", self.position.step - 1, late=True)
         self._last_good = self.run_directory.checkpoints.save(checkpoint)
+        for callback in self.callbacks:
+            callback.on_checkpoint(self._last_good)
 
     def _close_run(self) -> None:
         if self.position.batch == 0:  # Otherwise an interruption has saved already.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from deepgen_fast.config.sections import ConfigError, TrainerConfig, describe
 from deepgen_fast.data import Batches, DataError, Shard, check_labels, make_batches
 from deepgen_fast.data.checks import check_pixels
 from deepgen_fast.metrics.evaluation import evaluation_mode
+from deepgen_fast.training.callback import Callback
 from deepgen_fast.training.loop import TrainingLoop
 from deepgen_fast.training.state.adam import moments_of, restore_moments
 from deepgen_fast.training.state.checkpoint import Checkpoint, CheckpointError, tensors_under
@@ -44,6 +45,7 @@ class Trainer(TrainingLoop):
             rebuild the run from its directory. A model built in code has none; then only the trainer's settings are
             written, to ``trainer.toml``.
         overrides: fields of the settings, over ``config``'s.
+        callbacks: called as the run goes; see ``Callback``.
 
     Raises:
         ConfigError: for an unknown or wrong setting.
@@ -62,6 +64,7 @@ class Trainer(TrainingLoop):
         run_directory: str | Path | None,
         config_text: ConfigText | None,
         overrides: dict[str, Any],
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         settings = config if config is not None else self.settings_class()
         if overrides:
@@ -70,7 +73,7 @@ class Trainer(TrainingLoop):
             except ValidationError as error:
                 raise ConfigError(f"trainer: {describe(error)}") from error
         directory = None if run_directory is None else RunDirectory(run_directory, settings.keep_checkpoints)
-        super().__init__(settings, directory)
+        super().__init__(settings, directory, callbacks)
         self.model: Any = model.to(self.device)
         self._config_text = config_text
         self.optimizers: dict[str, torch.optim.Adam] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from deepgen_fast.data.checks import check_unit_range
 from deepgen_fast.example import Example, event_of, rows_of, with_event
 from deepgen_fast.models import VariationalModel, check_model
 from deepgen_fast.objectives import ELBO, Objective
+from deepgen_fast.training.callback import Callback
 from deepgen_fast.training.machine.precision import build_precision
 from deepgen_fast.training.report.image_grid import image_grid, save_image_grid
 from deepgen_fast.training.report.tensorboard_log import TensorBoardLog
@@ -42,6 +44,7 @@ class VAETrainer(Trainer):
             written, to ``trainer.toml``.
         binarize: how training pixels become binary at each step: ``"none"``, ``"threshold"`` or ``"stochastic"``.
             Labels and whatever else stands beside the pixels stay.
+        callbacks: called as the run goes; see ``Callback``.
         overrides: fields of ``TrainerConfig``, over ``config``'s: ``VAETrainer(model, epochs=3)``.
 
     Raises:
@@ -60,10 +63,11 @@ class VAETrainer(Trainer):
         run_directory: str | Path | None = None,
         config_text: ConfigText | None = None,
         binarize: str = "none",
+        callbacks: Sequence[Callback] = (),
         **overrides: Any,
     ) -> None:
         check_model(model, VariationalModel)
-        super().__init__(model, config, run_directory, config_text, overrides)
+        super().__init__(model, config, run_directory, config_text, overrides, callbacks)
         self.objective = objective if objective is not None else ELBO()
         self.binarize = binarize
         self._sums = torch.zeros(3, dtype=torch.float64, device=self.device)

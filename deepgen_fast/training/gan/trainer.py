@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from deepgen_fast.models import GAN, AdversarialModel, check_model, is_image
 from deepgen_fast.nn import ReferenceBatch, synchronized_batch_norm, unsynchronized
 from deepgen_fast.objectives import AdversarialObjective, GANObjective, event_of
 from deepgen_fast.random import BatchNoise
+from deepgen_fast.training.callback import Callback
 from deepgen_fast.training.gan.diagnosis import remarks
 from deepgen_fast.training.gan.discriminator_metrics import DiscriminatorMetrics, evaluate_discriminator
 from deepgen_fast.training.gan.figures import draw_balance
@@ -59,6 +60,7 @@ class GANTrainer(Trainer):
             rebuild the run from its directory.
         metrics: measures the model, at rest and with averaged weights, at every validation: ``{name: number}`` for the
             epoch's record; ``monitor`` may name one.
+        callbacks: called as the run goes; see ``Callback``.
         overrides: fields of ``GANTrainerConfig``, over ``config``'s: ``GANTrainer(model, discriminator_steps=5)``.
 
     Raises:
@@ -78,10 +80,11 @@ class GANTrainer(Trainer):
         run_directory: str | Path | None = None,
         config_text: ConfigText | None = None,
         metrics: Metrics | None = None,
+        callbacks: Sequence[Callback] = (),
         **overrides: Any,
     ) -> None:
         check_model(model, AdversarialModel)
-        super().__init__(model, config, run_directory, config_text, overrides)
+        super().__init__(model, config, run_directory, config_text, overrides, callbacks)
         self.objective = AdversarialObjective() if objective is None else objective
         if self.objective.feature_matching and self.model.feature_layer is None:
             who = type(self.model).__name__
