@@ -111,7 +111,7 @@ def test_autocast_leaves_products_alone(kernels: Kernels) -> None:
     [
         ("conv2d", (torch.ones(1, 4, 8, 8).double(), torch.ones(4, 4, 4, 4)), "input must be float32"),
         ("conv2d", (torch.ones(1, 4, 8, 8), torch.ones(4, 5, 4, 4)), "have 4 input channels in dimension 1"),
-        ("conv2d", (torch.ones(1, 4, 8, 8), torch.ones(4, 4, 6, 6)), "kernel 6, stride 2, padding 1 has no winograd"),
+        ("conv2d", (torch.ones(1, 4, 8, 8), torch.ones(4, 4, 6, 6)), "kernel 6, stride 2, padding 1 has no Winograd"),
         ("conv2d", (torch.ones(1, 4, 1, 1), torch.ones(4, 4, 4, 4)), "input of size 1 is smaller than the kernel"),
         ("few_channels_conv2d", (torch.ones(4, 8, 8), torch.ones(4, 4, 4, 4)), "input must be .N, C, H, W., got 3"),
     ],

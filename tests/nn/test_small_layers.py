@@ -15,14 +15,14 @@ from deepgen_fast.nn import selection
 @pytest.fixture
 def fused(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The runs that fused operators computed."""
-    from deepgen_fast.nn import blocks, runs
+    from deepgen_fast.nn import blocks, fused_groups
     from deepgen_fast.nn.accelerate import modules
 
     seen: list[object] = []
 
-    def compute(run: runs.FusedGroup, *args: object, **options: object) -> torch.Tensor:
+    def compute(run: fused_groups.FusedGroup, *args: object, **options: object) -> torch.Tensor:
         seen.append(run)
-        return runs.compute(run, *args, **options)  # type: ignore[arg-type]
+        return fused_groups.compute(run, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(modules, "compute", compute)
     monkeypatch.setattr(blocks, "compute", compute)
