@@ -51,7 +51,7 @@ void likelihoods(const dgf::LikelihoodKernels& bernoulli, const dgf::LikelihoodK
         const auto bytes = flags(repeated, 4), mask = flags(repeated, 5);
         const auto logvar = numbers<T>(count, 6, special);
         const auto grad = numbers<A>(count, 7, special);
-        Buffer<A> values(count), grad_target(count);
+        Buffer<A> values(count), grad_target(count), wide_grad_logvar(count);
         Buffer<T> grad_output(count), grad_logvar(count);
         std::vector<double> shared(s.rows * ((s.columns + s.chunk - 1) / s.chunk), 0.0);
         dgf::LikelihoodArguments a{};
@@ -70,16 +70,20 @@ void likelihoods(const dgf::LikelihoodKernels& bernoulli, const dgf::LikelihoodK
           a.grad_scale = -0.375;
           a.grad_output = grad_output.data;
           a.grad_target = option % 4 == 1 ? nullptr : grad_target.data;
-          if (logvar_kind) a.grad_logvar = logvar_kind == 1 ? (void*)shared.data() : grad_logvar.data;
+          a.grad_logvar_wide = option >= 6;
+          void* full = a.grad_logvar_wide ? (void*)wide_grad_logvar.data : grad_logvar.data;
+          if (logvar_kind) a.grad_logvar = logvar_kind == 1 ? (void*)shared.data() : full;
         } else if (option % 4 < 2) {
           a.values = values.data;
         }
-        report.begin(named<T>("LikelihoodKernels", entry.name), std::to_string(s.columns) + "/" + std::to_string(option));
+        report.begin(named<T>("LikelihoodKernels", entry.name),
+                     std::to_string(s.columns) + "/" + std::to_string(option));
         over_spans(s, [&](const dgf::Span& span) { entry.kernels[element<T>()](a, span); });
         report.add(values);
         report.add(grad_output);
         report.add(grad_target);
         report.add(grad_logvar);
+        report.add(wide_grad_logvar);
         report.add(shared.data(), shared.size());
         report.end();
       }
@@ -93,9 +97,8 @@ void posteriors(const dgf::ReparameterizeKernels& table) {
     const dgf::PosteriorKernel* kernels;
     int kind;
   };
-  const Entry entries[] = {{"forward", table.forward, 0},
-                           {"backward", table.backward, 1},
-                           {"kl_with_gradient", table.kl_with_gradient, 2}};
+  const Entry entries[] = {
+      {"forward", table.forward, 0}, {"backward", table.backward, 1}, {"kl_with_gradient", table.kl_with_gradient, 2}};
   for (const Entry& entry : entries)
     for (RowShape s : kRowShapes)
       for (int option = 0; option < 12; ++option) {
@@ -108,9 +111,8 @@ void posteriors(const dgf::ReparameterizeKernels& table) {
         const auto noise = numbers<T>(count * samples, 15), grad_z = numbers<T>(count * samples, 16, special);
         const auto grad_kl = numbers<A>(count, 17, special);
         const auto active = flags(s.columns, 18);
-        Buffer<T> z(count * samples), grad_mean(count), grad_scale(count), grad_prior_mean(count),
-            grad_prior_logvar(count);
-        Buffer<A> kl(count);
+        Buffer<T> z(count * samples), grad_mean(count), grad_scale(count);
+        Buffer<A> kl(count), grad_prior_mean(count), grad_prior_logvar(count);
         dgf::PosteriorArguments a{};
         a.mean = mean.data;
         a.scale = scale.data;
@@ -144,11 +146,11 @@ void posteriors(const dgf::ReparameterizeKernels& table) {
           a.grad_prior_mean = prior ? grad_prior_mean.data : nullptr;
           a.grad_prior_logvar = prior ? grad_prior_logvar.data : nullptr;
         }
-        report.begin(named<T>("ReparameterizeKernels", entry.name), std::to_string(s.columns) + "/" + std::to_string(option));
+        report.begin(named<T>("ReparameterizeKernels", entry.name),
+                     std::to_string(s.columns) + "/" + std::to_string(option));
         over_spans(s, [&](const dgf::Span& span) { entry.kernels[element<T>()](a, span); });
-        for (const auto* buffer : {&z, &grad_mean, &grad_scale, &grad_prior_mean, &grad_prior_logvar})
-          report.add(*buffer);
-        report.add(kl);
+        for (const auto* buffer : {&z, &grad_mean, &grad_scale}) report.add(*buffer);
+        for (const auto* buffer : {&kl, &grad_prior_mean, &grad_prior_logvar}) report.add(*buffer);
         report.end();
       }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -57,16 +58,29 @@ inline bool is_nan(BFloat16 v) { return (v.raw & 0x7fff) > 0x7f80; }
 inline bool is_nan(Half v) { return (v.raw & 0x7fff) > 0x7c00; }
 inline bool is_nan(uint8_t) { return false; }
 
-// Memory on a line of the cache, with a margin behind it that some kernels read and none may use.
+// Memory on a line of the cache, with a margin behind it that some kernels read and none may use; one that is written
+// ends the program.
 template <class T>
 struct Buffer {
   static constexpr int64_t kMargin = 256;
+  static constexpr unsigned char kUntouched = 0xa5;
   std::vector<unsigned char> bytes;
   T* data;
   int64_t count;
 
-  explicit Buffer(int64_t count_) : bytes((count_ + kMargin) * sizeof(T) + 64, 0xa5), count(count_) {
+  explicit Buffer(int64_t count_) : bytes((count_ + kMargin) * sizeof(T) + 64, kUntouched), count(count_) {
     data = reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(bytes.data()) + 63) / 64 * 64);
+  }
+  Buffer(Buffer&&) = default;
+  ~Buffer() {
+    const auto* begin = reinterpret_cast<const unsigned char*>(data);
+    for (const unsigned char& byte : bytes) {
+      const bool inside = &byte >= begin && &byte < begin + count * sizeof(T);
+      if (!inside && byte != kUntouched) {
+        fprintf(stderr, "written outside of %lld elements of %zu bytes\n", static_cast<long long>(count), sizeof(T));
+        abort();
+      }
+    }
   }
 };
 
