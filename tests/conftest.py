@@ -62,6 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # One test of two minutes: begun last, it would leave the other processes without work.
+    items.sort(key=lambda item: item.path.stem != "test_interpreter")
     for item in items:
         if item.path.stem in LONG.get(item.path.parent.name, ()):
             item.add_marker("long")
