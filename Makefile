@@ -34,22 +34,23 @@ build: $(VENV)/.built ## the native libraries, in place
 quickstart: build ## train a VAE and a DCGAN on real digits, evaluate them, draw Figure 13.5, compare speeds with eager
 	$(BIN)/deepgen-fast quickstart
 
-# Tests run in as many processes as there are cores; WORKERS=0 runs them in one, as a debugger needs it.
+# Tests run in as many processes as there are cores, up to four (each takes 1.5 GB); WORKERS=0 runs them in one, as a
+# debugger needs it.
 WORKERS ?= auto
 OP_TESTS := tests/contract tests/ops tests/properties tests/cuda tests/guard_pages tests/triton_backend
 
 test: build ## the whole test suite (some 12 minutes on 2 cores)
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 test-fast: build ## what a change breaks at once: two cases of every test that takes no many seconds (a minute and a half)
-	$(BIN)/python -m pytest -q -m "not slow and not long" -k "not emulated" --cases 2 -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -q -m "not slow and not long" -k "not emulated" --cases 2 -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 test-op: build ## every test of one operator: make test-op OP=negative_elbo
 	@test -n "$(OP)" || { echo "which operator? make test-op OP=negative_elbo"; exit 2; }
-	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal -k "$(OP)" $(OP_TESTS)
+	$(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --maxprocesses 4 --dist worksteal -k "$(OP)" $(OP_TESTS)
 
 test-slow: build ## the long proofs too, and 10,000 examples of each property
-	$(BIN)/python -m pytest --hypothesis-profile=thorough -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --hypothesis-profile=thorough -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 mutants: build ## plant a hundred faults, one after another, and see the suite catch them (an hour; continues where it stopped)
 	$(BIN)/python tests/mutants/run.py
