@@ -57,7 +57,7 @@ FAULTS = (
         f"{_ROOT}/training/gan/discriminator_metrics.py",
         "head[-2] = loss.value.detach() * rows",
         "head[-2] = loss.value.detach()",
-        "tests/training/test_gan_trainer.py",
+        "tests/training/test_discriminator_metrics.py",
     ),
     Fault(
         f"{_ROOT}/training/state/ema.py",
