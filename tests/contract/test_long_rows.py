@@ -95,3 +95,13 @@ def test_chunks_add_up_in_float64(name: str) -> None:
         torch.manual_seed(0)
         results.append(SUMS[name](reduction).detach())
     assert_within_ulps(results[0], results[1].double().sum(1), 1)
+
+
+@pytest.mark.skipif(backends.unavailable("cpu") is not None, reason=str(backends.unavailable("cpu")))
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_chunks_are_summed_in_float64(case: Case) -> None:
+    """Nothing on the way from the chunks to a float64 row is rounded to float32."""
+    inputs = case.inputs(LONG, torch.float64)
+    found, expected = (case.run(inputs, backend) for backend in ("cpu", "reference"))
+    for one, two in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-12, atol=1e-9)
