@@ -83,11 +83,11 @@ class GAN(GenerativeModel):
         )
 
     def generator_parameters(self) -> list[nn.Parameter]:
-        """What the generator's optimizer moves."""
+        """Parameters that the generator's optimizer updates."""
         return list(self.generator.parameters())
 
     def discriminator_parameters(self) -> list[nn.Parameter]:
-        """What the discriminator's optimizer moves."""
+        """Parameters that the discriminator's optimizer updates."""
         return list(self.discriminator.parameters())
 
     def generator_state(self) -> dict[str, Tensor]:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
-
-from torch import nn
 
 from deepgen_fast.config.gan import GANTrainerConfig
 from deepgen_fast.config.sections import Section, TrainerConfig
 from deepgen_fast.objectives import AdversarialObjective, GANObjective
-from deepgen_fast.systems.from_builder import system_of
-from deepgen_fast.systems.registry import register
+from deepgen_fast.systems.from_builder import Build, registers
 from deepgen_fast.systems.system import System
 from deepgen_fast.training.gan.trainer import GANTrainer
-
-Build = TypeVar("Build", bound=Callable[..., nn.Module])
 
 
 def adversarial_system(
@@ -44,24 +38,17 @@ def adversarial_system(
         ValueError: when there is another system of that name.
     """
 
-    def decorate(build: Build) -> Build:
-        register(
-            system_of(
-                name,
-                title,
-                build,
-                objective,
-                trainer=GANTrainer,
-                needs_pixels=_bounded,
-                settings=settings,
-                labeled=labeled or objective.semi_supervised,
-                semi_supervised=objective.semi_supervised,
-                examples=examples,
-            )
-        )
-        return build
-
-    return decorate
+    return registers(
+        name,
+        title,
+        objective,
+        trainer=GANTrainer,
+        needs_pixels=_bounded,
+        settings=settings,
+        labeled=labeled or objective.semi_supervised,
+        semi_supervised=objective.semi_supervised,
+        examples=examples,
+    )
 
 
 def _bounded(section: Section) -> tuple[str, str] | None:

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
 from deepgen_fast.config.from_signature import model_section, section_of
 from deepgen_fast.config.sections import Section
 from deepgen_fast.models.event_shape import agreed_event_shape
+from deepgen_fast.systems.registry import register
 from deepgen_fast.systems.system import System
+
+Build = TypeVar("Build", bound=Callable[..., nn.Module])
+
+
+def registers(name: str, title: str, objective: Callable[..., Any], **options: Any) -> Callable[[Build], Build]:
+    """A decorator that registers the ``system_of`` what it decorates, which stays as it is."""
+
+    def decorate(build: Build) -> Build:
+        register(system_of(name, title, build, objective, **options))
+        return build
+
+    return decorate
 
 
 def system_of(

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
-
-from torch import nn
+from typing import Any
 
 from deepgen_fast.config.sections import DataConfig, Section, TrainerConfig
 from deepgen_fast.models.likelihoods import check_variance
 from deepgen_fast.objectives import ELBO
-from deepgen_fast.systems.from_builder import system_of
-from deepgen_fast.systems.registry import register
+from deepgen_fast.systems.from_builder import Build, registers
 from deepgen_fast.systems.system import System
 from deepgen_fast.training.vae import VAETrainer
-
-Build = TypeVar("Build", bound=Callable[..., nn.Module])
 
 
 def variational_system(
@@ -47,26 +42,19 @@ def variational_system(
         ValueError: when there is another system of that name.
     """
 
-    def decorate(build: Build) -> Build:
-        register(
-            system_of(
-                name,
-                title,
-                build,
-                objective,
-                check_model=_check_likelihood,
-                trainer=VAETrainer,
-                needs_pixels=_bernoulli,
-                settings=settings,
-                binarizes=binarizes,
-                labeled=labeled,
-                examples=examples,
-                data=data,
-            )
-        )
-        return build
-
-    return decorate
+    return registers(
+        name,
+        title,
+        objective,
+        check_model=_check_likelihood,
+        trainer=VAETrainer,
+        needs_pixels=_bernoulli,
+        settings=settings,
+        binarizes=binarizes,
+        labeled=labeled,
+        examples=examples,
+        data=data,
+    )
 
 
 def _check_likelihood(section: Section) -> None:
